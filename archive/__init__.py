@@ -1,0 +1,1 @@
+"""The archive itself: store, index, ingest, and the application around them."""

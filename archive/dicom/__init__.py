@@ -1,0 +1,1 @@
+"""DICOM files read as bytes: elements, attributes, frames, JSON."""

@@ -1,0 +1,1 @@
+"""PS3.18's grammar: media types, multipart, resources, problems, warnings."""

@@ -1,0 +1,1 @@
+"""Blobs, saved durably under the SHA-256 of their bytes."""

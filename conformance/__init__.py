@@ -1,0 +1,1 @@
+"""A conformance suite for any DICOMweb server; imports nothing of Lightbox."""
