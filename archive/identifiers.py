@@ -27,7 +27,9 @@ def is_uid(text: str) -> bool:
 def parse_uid(text: str, parameter: str) -> str:
     """Return the UID, or raise BadRequestError naming the parameter; the text itself is not repeated."""
     if not is_uid(text):
-        raise BadRequestError(f"{parameter} is not a UID: digits and single dots, at most 64 characters.", parameter=parameter)
+        raise BadRequestError(
+            f"{parameter} is not a UID: digits and single dots, at most 64 characters.", parameter=parameter
+        )
     return text
 
 

@@ -98,8 +98,8 @@ class FrameIndex:
 class PixelFacts:
     """The Image Pixel module (PS3.3 C.7.6.3) of an instance, and what is needed to draw it.
 
-    `window_center`, `window_width`, `rescale_slope`, `rescale_intercept`: the first value of each, where present
-    at the top level (or in the shared functional groups).
+    `window_center`, `window_width`, `rescale_slope`, `rescale_intercept`: the first value of each, where
+    present at the top level (or in the shared functional groups).
     `pixel_keyword`: PixelData, FloatPixelData or DoubleFloatPixelData.
     """
 
@@ -144,10 +144,10 @@ class Instance:
 class ParsedInstance:
     """What one walk over a Part 10 file gives: everything that the index keeps.
 
-    `metadata` is the DICOM JSON Model object (PS3.18 Annex F) of the dataset as UTF-8 bytes, bulk values given as
-    `"BulkDataURI":"/studies/{s}/series/{e}/instances/{i}/bulkdata/{path}"`; the server puts the public root before
-    the path when it sends it.
-    `attributes` is the same object parsed, without bulk values and without binary ones: what search looks at.
+    `metadata` is the DICOM JSON Model object (PS3.18 Annex F) of the dataset as UTF-8 bytes, bulk values given
+    as `"BulkDataURI":"/studies/{s}/series/{e}/instances/{i}/bulkdata/{path}"`; the server puts the public root
+    before the path when it sends it.
+    `attributes` is the same object parsed, without bulk and binary values: what search looks at.
     `warnings` are sentences about elements that were odd and kept as they could be.
     """
 

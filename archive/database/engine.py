@@ -1,0 +1,191 @@
+"""Open the database; run units of work on it.
+
+A unit of work is a plain function that takes a `sqlalchemy.Connection` and runs whole inside one transaction, so the
+same function serves SQLite and PostgreSQL. On SQLite:
+
+* `write` goes through aiosqlite, one transaction at a time in this process; other processes wait on SQLite's lock.
+* `read` runs in a small pool of reader threads: for scans, wildcards and whatever may take long.
+* `keyed` runs in the event loop itself: a look-up by key takes some 30 µs, a thread hop costs several times that.
+"""
+
+import asyncio
+import functools
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from archive.errors import BusyError, StorageFullError, StoreError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Work = Callable[Concatenate[sa.Connection, P], T]
+
+READER_THREADS = 4
+BUSY_TIMEOUT_MS = 30_000
+CACHE_KIB = 65_536
+MMAP_BYTES = 1 << 30
+SQLITE_FULL, SQLITE_IOERR, SQLITE_BUSY, SQLITE_CORRUPT, SQLITE_READONLY = 13, 10, 5, 11, 8
+
+
+class Database:
+    """The archive's database. Open with `Database.open`, end with `close`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reading = sa.create_engine(
+            f"sqlite:///{path}",
+            poolclass=QueuePool,
+            pool_size=READER_THREADS + 1,
+            max_overflow=0,
+            connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
+        )
+        _prepare(self._reading, writing=False)
+        self._writing = create_async_engine(
+            f"sqlite+aiosqlite:///{path}",
+            poolclass=StaticPool,
+            connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
+        )
+        _prepare(self._writing.sync_engine, writing=True)
+        self._write_lock = asyncio.Lock()
+        self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="database-read")
+        self._loop_connection: sa.Connection | None = None
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the database at `path`; it must have been migrated (see `migrate`)."""
+        return cls(path)
+
+    async def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a reading unit of work in a reader thread."""
+        call = functools.partial(self._read_now, work, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, call)
+
+    async def keyed(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a reading unit of work that only looks rows up by key; short by promise."""
+        if self._loop_connection is None:
+            self._loop_connection = self._reading.connect()
+        connection = self._loop_connection
+        with _told_plainly():
+            try:
+                return work(connection, *args, **kwargs)
+            finally:
+                connection.rollback()
+
+    async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a writing unit of work; when this returns, its changes are on the disk.
+
+        Not cancellable once begun: a client that goes away must not leave the connection inside a transaction.
+        """
+        return await asyncio.shield(asyncio.ensure_future(self._write(work, *args, **kwargs)))
+
+    async def close(self) -> None:
+        if self._loop_connection is not None:
+            self._loop_connection.close()
+        self._readers.shutdown(wait=True)
+        self._reading.dispose()
+        async with self._write_lock:
+            await self._writing.dispose()
+
+    def _read_now(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with _told_plainly(), self._reading.connect() as connection:
+            return work(connection, *args, **kwargs)
+
+    async def _write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        async with self._write_lock:
+            with _told_plainly():
+                async with self._writing.begin() as connection:
+                    return await connection.run_sync(lambda sync: work(sync, *args, **kwargs))
+
+
+class _told_plainly:  # noqa: N801 - used as a statement, like contextlib's own
+    """Turn the driver's errors into ours; statements and values stay out of the message."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, sa.exc.DBAPIError) or not isinstance(error.orig, sqlite3.Error):
+            return
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        if code == SQLITE_FULL:
+            raise StorageFullError("The disk of the database is full.") from error
+        if code == SQLITE_BUSY:
+            raise BusyError("The database is busy.") from error
+        if code in (SQLITE_IOERR, SQLITE_CORRUPT, SQLITE_READONLY):
+            raise StoreError("The database cannot be read or written.") from error
+
+
+def _prepare(engine: sa.Engine, *, writing: bool) -> None:
+    """Set the pragmas of each new connection and make transactions begin where SQLAlchemy says they do."""
+
+    @sa.event.listens_for(engine, "connect")
+    def connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself
+        cursor = connection.cursor()
+        # FULL: a commit survives a power cut. The default says so too; this says it aloud.
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"cache_size=-{CACHE_KIB}",
+            f"mmap_size={MMAP_BYTES}",
+            "temp_store=MEMORY",
+            "case_sensitive_like=ON",
+            *(() if writing else ("query_only=ON",)),
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        # IMMEDIATE takes the write lock at once: no transaction fails half-way because another came first.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def migrate(path: Path) -> None:
+    """Bring the database at `path` to this program's schema; makes it if it is not there.
+
+    Raises
+    ------
+    StoreError
+        The database was made by a newer program.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    _prepare(engine, writing=True)
+    try:
+        with engine.connect() as connection:
+            script = ScriptDirectory.from_config(config)
+            current = MigrationContext.configure(connection).get_current_revision()
+            connection.rollback()
+            if current == script.get_current_head():
+                return
+            if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
+                raise StoreError("The database was made by a newer version of Lightbox; install that version.")
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+    finally:
+        engine.dispose()
+
+
+def schema_revision(path: Path) -> str | None:
+    """The revision that the database at `path` is at; None when it has none."""
+    engine = sa.create_engine(f"sqlite:///{path}")
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()

@@ -1,0 +1,106 @@
+"""Tables of the index: studies, series, instances, and the values of sequences that can be searched.
+
+A column named by a DICOM keyword holds that attribute's value as text, several values joined by a backslash, "" where
+there is none. `…_folded` holds a person name in lower case without diacritics, one component group after another,
+each between "=" signs. `attributes` is DICOM JSON (PS3.18 Annex F) as UTF-8 bytes.
+"""
+
+import sqlalchemy as sa
+
+from archive.database.schema import metadata
+
+
+def _text(name: str, *, index: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=False, server_default="", index=index)
+
+
+studies = sa.Table(
+    "studies",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study_uid", sa.Text, nullable=False, unique=True),
+    _text("StudyDate"),
+    _text("StudyTime"),
+    _text("AccessionNumber", index=True),
+    _text("ReferringPhysicianName"),
+    _text("ReferringPhysicianName_folded", index=True),
+    _text("PatientName"),
+    _text("PatientName_folded", index=True),
+    _text("PatientID", index=True),
+    _text("StudyID", index=True),
+    _text("StudyDescription"),
+    _text("PatientBirthDate", index=True),
+    _text("PatientSex"),
+    _text("ModalitiesInStudy"),
+    sa.Column("series_count", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("instance_count", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("stored_ms", sa.BigInteger, nullable=False),
+    sa.Column("updated_ms", sa.BigInteger, nullable=False),
+    sa.Column("attributes", sa.LargeBinary, nullable=False),
+    sa.Index("ix_studies_newest", "StudyDate", "id"),
+)
+
+series = sa.Table(
+    "series",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study_id", sa.Integer, sa.ForeignKey("studies.id"), nullable=False),
+    sa.Column("series_uid", sa.Text, nullable=False, index=True),
+    _text("Modality"),
+    _text("SeriesNumber"),
+    _text("SeriesDescription"),
+    _text("BodyPartExamined"),
+    _text("PerformedProcedureStepStartDate", index=True),
+    _text("PerformedProcedureStepStartTime"),
+    sa.Column("instance_count", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("stored_ms", sa.BigInteger, nullable=False),
+    sa.Column("updated_ms", sa.BigInteger, nullable=False),
+    sa.Column("attributes", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("study_id", "series_uid"),
+)
+
+instances = sa.Table(
+    "instances",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study_id", sa.Integer, sa.ForeignKey("studies.id"), nullable=False, index=True),
+    sa.Column("series_id", sa.Integer, sa.ForeignKey("series.id"), nullable=False, index=True),
+    sa.Column("instance_uid", sa.Text, nullable=False, unique=True),
+    sa.Column("sop_class_uid", sa.Text, nullable=False, index=True),
+    sa.Column("transfer_syntax_uid", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False, index=True),
+    sa.Column("length_bytes", sa.BigInteger, nullable=False),
+    sa.Column("is_report", sa.Boolean, nullable=False),
+    sa.Column("is_image", sa.Boolean, nullable=False),
+    sa.Column("stored_ms", sa.BigInteger, nullable=False),
+    sa.Column("stored_by", sa.Text, nullable=False),
+    _text("InstanceNumber"),
+    _text("Rows"),
+    _text("Columns"),
+    _text("BitsAllocated"),
+    _text("NumberOfFrames"),
+    _text("ContentDate"),
+    _text("ContentTime"),
+    _text("ImageType"),
+    sa.Column("frames", sa.LargeBinary, nullable=False),
+    sa.Column("pixels", sa.LargeBinary, nullable=True),
+)
+
+instance_metadata = sa.Table(
+    "instance_metadata",
+    metadata,
+    sa.Column("instance_id", sa.Integer, sa.ForeignKey("instances.id"), primary_key=True, autoincrement=False),
+    sa.Column("document", sa.LargeBinary, nullable=False),
+)
+
+sequence_values = sa.Table(
+    "sequence_values",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study_id", sa.Integer, sa.ForeignKey("studies.id"), nullable=False, index=True),
+    sa.Column("series_id", sa.Integer, sa.ForeignKey("series.id"), nullable=False, index=True),
+    sa.Column("instance_id", sa.Integer, sa.ForeignKey("instances.id"), nullable=True, index=True),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Index("ix_sequence_values_path_value", "path", "value"),
+)

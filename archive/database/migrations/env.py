@@ -1,0 +1,15 @@
+"""Alembic's entry: run the migrations on the connection that `archive.database.engine.migrate` hands over."""
+
+from alembic import context
+
+from archive.database import access_tables, index_tables  # noqa: F401 - tables register themselves in the metadata
+from archive.database.schema import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+    transaction_per_migration=True,
+)
+with context.begin_transaction():
+    context.run_migrations()
