@@ -1,0 +1,63 @@
+"""What every store gives: drafts that become blobs, and blobs that are read by digest.
+
+A blob is named by the SHA-256 of its bytes and never changes. Everything here blocks; callers use threads.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from archive.identifiers import Digest
+from archive.instances import Span
+
+Buffer = bytes | memoryview
+
+
+class Draft(Protocol):
+    """Bytes on their way in. Ends with exactly one of `keep` and `discard`."""
+
+    length_bytes: int
+
+    def write(self, chunk: Buffer) -> None:
+        """Append. Raises StorageFullError when the disk is full."""
+
+    def seal(self) -> Digest:
+        """Everything was written: sync it, return its digest."""
+
+    def contents(self) -> AbstractContextManager[Buffer]:
+        """The sealed bytes, mapped, not copied."""
+
+    def keep(self) -> None:
+        """Make the blob permanent under its digest: after this returns it survives a power cut."""
+
+    def discard(self) -> None:
+        """Leave nothing behind. Harmless after `keep` or twice."""
+
+
+class Store(Protocol):
+    def begin(self) -> Draft: ...
+
+    def path_of(self, digest: Digest) -> Path:
+        """Where the blob lies on this machine. Raises StoreError if it is missing."""
+
+    def read(self, digest: Digest, span: Span) -> bytes:
+        """A range of a blob. Raises StoreError if the blob is missing or shorter than the range."""
+
+    def contents(self, digest: Digest) -> AbstractContextManager[Buffer]:
+        """A whole blob, mapped, not copied. Raises StoreError if it is missing."""
+
+    def check(self, digest: Digest) -> None:
+        """Read the whole blob and compare. Raises StoreError if it is missing or not what was saved."""
+
+    def quarantine(self, digest: Digest) -> None:
+        """Set a damaged blob aside: it is no longer served, and not deleted."""
+
+    def remove(self, digest: Digest) -> None:
+        """Delete a blob that nothing names any more; harmless if it is not there."""
+
+    def digests(self) -> Iterator[Digest]:
+        """Every blob that is there, in no particular order."""
+
+    def clear_drafts(self) -> int:
+        """Remove what unfinished writes of a dead process left; returns how many. Call before anything is stored."""

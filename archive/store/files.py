@@ -1,0 +1,195 @@
+"""Blobs as files, durable when acknowledged. The layout is described in FORMAT.md."""
+
+import errno
+import hashlib
+import mmap
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from archive.errors import StorageFullError, StoreError
+from archive.identifiers import Digest, parse_digest
+from archive.instances import Span
+from archive.store.contract import Buffer
+
+CHECK_BLOCK_BYTES = 1 << 20
+OUT_OF_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class FileStore:
+    """A store in a folder of a local file system."""
+
+    def __init__(self, folder: Path) -> None:
+        self._blobs = folder / "blobs"
+        self._drafts = folder / "drafts"
+        self._quarantine = folder / "quarantine"
+        for part in (self._blobs, self._drafts, self._quarantine):
+            part.mkdir(parents=True, exist_ok=True)
+        _sync_folder(folder)
+
+    def _place(self, digest: Digest) -> Path:
+        """The one rule that maps a digest to a path."""
+        return self._blobs / digest[:2] / digest[2:4] / digest
+
+    def begin(self) -> "FileDraft":
+        return FileDraft(self._drafts / secrets.token_hex(16), self._place)
+
+    def path_of(self, digest: Digest) -> Path:
+        path = self._place(digest)
+        if not path.is_file():
+            raise StoreError("The bytes of this instance are missing in the store.")
+        return path
+
+    def read(self, digest: Digest, span: Span) -> bytes:
+        with _missing_is_told():
+            descriptor = os.open(self._place(digest), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            data = os.pread(descriptor, span.length_bytes, span.offset)
+        finally:
+            os.close(descriptor)
+        if len(data) != span.length_bytes:
+            raise StoreError("The bytes of this instance are shorter than they were.")
+        return data
+
+    @contextmanager
+    def contents(self, digest: Digest) -> Iterator[Buffer]:
+        with _missing_is_told():
+            path = self.path_of(digest)
+        with _mapped(path) as view:
+            yield view
+
+    def check(self, digest: Digest) -> None:
+        hasher = hashlib.sha256()
+        with _missing_is_told(), self._place(digest).open("rb", buffering=0) as file:
+            while block := file.read(CHECK_BLOCK_BYTES):
+                hasher.update(block)
+        if hasher.hexdigest() != digest:
+            raise StoreError("The bytes of this instance are not those that were saved.")
+
+    def quarantine(self, digest: Digest) -> None:
+        target = self._quarantine / f"{digest}.{secrets.token_hex(4)}"
+        with _missing_is_told():
+            self._place(digest).rename(target)
+        _sync_folder(self._quarantine)
+        _sync_folder(self._place(digest).parent)
+
+    def remove(self, digest: Digest) -> None:
+        place = self._place(digest)
+        place.unlink(missing_ok=True)
+        if place.parent.is_dir():
+            _sync_folder(place.parent)
+
+    def digests(self) -> Iterator[Digest]:
+        for first in sorted(self._blobs.iterdir()):
+            for second in sorted(first.iterdir()):
+                for path in sorted(second.iterdir()):
+                    yield parse_digest(path.name)
+
+    def clear_drafts(self) -> int:
+        leftovers = list(self._drafts.iterdir())
+        for path in leftovers:
+            path.unlink(missing_ok=True)
+        return len(leftovers)
+
+
+class FileDraft:
+    """A blob being written: in the target's own file system, so that the rename is atomic."""
+
+    def __init__(self, path: Path, place: Callable[[Digest], Path]) -> None:
+        self._path = path
+        self._place = place
+        self._hasher = hashlib.sha256()
+        self._digest: Digest | None = None
+        self._descriptor = -1
+        self.length_bytes = 0
+
+    def write(self, chunk: Buffer) -> None:
+        with _full_is_told():
+            if self._descriptor < 0:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                self._descriptor = os.open(self._path, flags, 0o444)
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        self._hasher.update(chunk)
+        self.length_bytes += len(chunk)
+
+    def seal(self) -> Digest:
+        self.write(b"")  # an empty draft is a file too
+        # A failed fsync is never tried again: the kernel may have dropped the pages and report success the second time.
+        with _full_is_told():
+            os.fsync(self._descriptor)
+        os.close(self._descriptor)
+        self._descriptor = -1
+        self._digest = Digest(self._hasher.hexdigest())
+        return self._digest
+
+    @contextmanager
+    def contents(self) -> Iterator[Buffer]:
+        with _mapped(self._path) as view:
+            yield view
+
+    def keep(self) -> None:
+        if self._digest is None:
+            raise ValueError("A draft is sealed before it is kept.")
+        target = self._place(self._digest)
+        with _full_is_told():
+            _make_folder(target.parent)
+            # The same bytes may be there already; renaming over them costs nothing and heals a damaged copy.
+            self._path.rename(target)
+            _sync_folder(target.parent)
+
+    def discard(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        self._path.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder whose own name is durable too."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[Buffer]:
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            yield b""
+            return
+        # Not closed by hand: views that outlive the block keep the mapping; it ends with the last of them.
+        yield memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+@contextmanager
+def _full_is_told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in OUT_OF_ROOM:
+            raise StorageFullError("The disk of the store is full.") from error
+        raise StoreError("The store could not write.") from error
+
+
+@contextmanager
+def _missing_is_told() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise StoreError("The bytes of this instance are missing in the store.") from error
+    except OSError as error:
+        raise StoreError("The store could not read.") from error

@@ -1,0 +1,124 @@
+"""One suite for every store: what was kept comes back, and only that."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from archive.errors import StoreError
+from archive.identifiers import Digest
+from archive.instances import Span
+from archive.store.contract import Store
+from archive.store.files import FileStore
+from archive.store.memory import MemoryStore
+
+
+@pytest.fixture(params=["files", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return FileStore(tmp_path) if request.param == "files" else MemoryStore(tmp_path)
+
+
+def keep(store: Store, *chunks: bytes) -> Digest:
+    draft = store.begin()
+    for chunk in chunks:
+        draft.write(chunk)
+    digest = draft.seal()
+    draft.keep()
+    return digest
+
+
+def test_a_kept_blob_comes_back_byte_for_byte_under_its_sha256(store: Store) -> None:
+    digest = keep(store, b"head", b"tail")
+    assert digest == hashlib.sha256(b"headtail").hexdigest()
+    with store.contents(digest) as data:
+        assert bytes(data) == b"headtail"
+    assert store.path_of(digest).read_bytes() == b"headtail"
+    assert store.read(digest, Span(2, 4)) == b"adta"
+
+
+def test_an_empty_blob_can_be_kept(store: Store) -> None:
+    with store.contents(keep(store)) as data:
+        assert bytes(data) == b""
+
+
+def test_a_sealed_draft_can_be_read_before_it_is_kept_and_discarding_leaves_nothing(store: Store) -> None:
+    draft = store.begin()
+    draft.write(b"abc")
+    digest = draft.seal()
+    with draft.contents() as data:
+        assert bytes(data) == b"abc"
+    draft.discard()
+    draft.discard()
+    assert list(store.digests()) == []
+    with pytest.raises(StoreError):
+        store.path_of(digest)
+
+
+def test_a_draft_that_was_not_sealed_cannot_be_kept(store: Store) -> None:
+    draft = store.begin()
+    draft.write(b"abc")
+    with pytest.raises(ValueError, match="sealed"):
+        draft.keep()
+
+
+def test_keeping_the_same_bytes_twice_keeps_one_blob(store: Store) -> None:
+    assert keep(store, b"same") == keep(store, b"sa", b"me")
+    assert len(list(store.digests())) == 1
+
+
+def test_a_range_past_the_end_is_an_error_not_a_short_answer(store: Store) -> None:
+    digest = keep(store, b"12345")
+    with pytest.raises(StoreError):
+        store.read(digest, Span(3, 3))
+
+
+def test_a_missing_blob_is_an_error_on_every_way_in(store: Store) -> None:
+    digest = Digest("0" * 64)
+    with pytest.raises(StoreError):
+        store.read(digest, Span(0, 1))
+    with pytest.raises(StoreError), store.contents(digest):
+        pass
+    with pytest.raises(StoreError):
+        store.check(digest)
+
+
+def test_removing_forgets_the_blob_and_may_be_repeated(store: Store) -> None:
+    digest = keep(store, b"gone")
+    store.remove(digest)
+    store.remove(digest)
+    assert list(store.digests()) == []
+
+
+def damage(path: Path) -> None:
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        file.write(b"X")
+
+
+def test_damage_is_found_quarantined_and_healed_by_storing_again(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    digest = keep(store, b"precious")
+    store.check(digest)
+    damage(store.path_of(digest))
+    with pytest.raises(StoreError):
+        store.check(digest)
+    store.quarantine(digest)
+    assert list(store.digests()) == []
+    assert len(list((tmp_path / "quarantine").iterdir())) == 1
+    keep(store, b"precious")
+    store.check(digest)
+
+
+def test_storing_again_over_a_damaged_blob_heals_it(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    digest = keep(store, b"precious")
+    damage(store.path_of(digest))
+    keep(store, b"precious")
+    store.check(digest)
+
+
+def test_what_an_unfinished_write_left_is_cleared(tmp_path: Path) -> None:
+    FileStore(tmp_path).begin().write(b"half")
+    store = FileStore(tmp_path)
+    assert store.clear_drafts() == 1
+    assert list((tmp_path / "drafts").iterdir()) == []
