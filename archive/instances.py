@@ -161,3 +161,19 @@ class ParsedInstance:
     metadata: bytes
     attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInstance:
+    """One instance that is stored and indexed; `already_there` when the same bytes were stored before.
+
+    `warning_reason` is the value for (0008,1196), where something was changed or odd.
+    """
+
+    study_uid: StudyUID
+    series_uid: SeriesUID
+    instance_uid: InstanceUID
+    sop_class_uid: str
+    already_there: bool = False
+    warning_reason: int | None = None
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,83 @@
+"""Settings, from a TOML file, the environment (LIGHTBOX_…) and the command line; later ones win."""
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+GIB = 1 << 30
+
+
+class Settings(BaseSettings):
+    """All settings of a server. Each field's description is its row in the README's table."""
+
+    model_config = SettingsConfigDict(env_prefix="LIGHTBOX_", extra="forbid", frozen=True)
+
+    data: Path = Field(Path("data"), description="Folder of the database and the files.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8042, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    workers: int = Field(1, ge=1, le=64, description="Server processes on the port.")
+    public_base: str = Field("", description="The URL that people and viewers use, e.g. https://images.example.org.")
+    site_name: str = Field("Lightbox", description="The name of the institution on pages and in messages.")
+    instance_limit_bytes: int = Field(8 * GIB, ge=1 << 20, description="Largest single DICOM file taken.")
+    request_limit_bytes: int = Field(64 * GIB, ge=1 << 20, description="Largest body of one store request.")
+    parts_limit: int = Field(10_000, ge=1, description="Most parts in one store request.")
+    codec_workers: int = Field(0, ge=0, le=256, description="Decoding processes; 0 means one for each core.")
+    frame_timeout_s: float = Field(20.0, gt=0, description="Longest time to decode one frame.")
+    codec_queue_limit: int = Field(256, ge=1, description="Frames that may wait for a decoder before 503.")
+    derived_limit_bytes: int = Field(4 * GIB, ge=0, description="Size of the cache of decoded and rendered frames.")
+    no_match_is_204: bool = Field(False, description="Answer an empty search by 204 (PS3.18 before CP-2473).")
+    strict_accept: bool = Field(False, description="Answer requests without Accept by 406 (PS3.18 §8.7.5).")
+
+    @field_validator("public_base")
+    @classmethod
+    def _is_an_origin(cls, value: str) -> str:
+        value = value.rstrip("/")
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("public_base begins with http:// or https://")
+        return value
+
+    @property
+    def database_path(self) -> Path:
+        return self.data / "lightbox.sqlite"
+
+    @property
+    def store_folder(self) -> Path:
+        return self.data / "store"
+
+    @property
+    def derived_folder(self) -> Path:
+        return self.data / "derived"
+
+    @property
+    def viewer_folder(self) -> Path:
+        return self.data / "viewer"
+
+    @property
+    def base_url(self) -> str:
+        """`public_base`, or what a browser on this machine would use."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104 - compared, not bound
+        return self.public_base or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(toml_file: Path | None = None, **given: object) -> Settings:
+    """Settings from all sources; `given` are the command line's and leave out what is None.
+
+    Raises pydantic.ValidationError, which names the key at fault.
+    """
+
+    class WithFile(Settings):
+        model_config = SettingsConfigDict(toml_file=toml_file)
+
+    return WithFile(**{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]  # checked by pydantic

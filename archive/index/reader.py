@@ -1,0 +1,225 @@
+"""Ask the index by UID. The scope is the first argument of everything here, and part of the SQL."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from archive.database.index_tables import instance_metadata, instances, series, studies
+from archive.identifiers import Digest, InstanceUID, SeriesUID, StudyUID
+from archive.instances import FrameIndex, Instance, PixelFacts
+from archive.scope import Scope
+
+Row = sa.Row[*tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSummary:
+    """What a page needs to list an instance."""
+
+    instance_uid: InstanceUID
+    sop_class_uid: str
+    instance_number: str
+    frame_count: int
+    is_image: bool
+    is_report: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesOverview:
+    series_uid: SeriesUID
+    modality: str
+    number: str
+    description: str
+    instances: tuple[InstanceSummary, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyOverview:
+    """A study as a page shows it: within the scope, in the order in which people read it."""
+
+    study_uid: StudyUID
+    patient_name: str
+    patient_id: str
+    patient_birth_date: str
+    study_date: str
+    description: str
+    accession_number: str
+    modalities: tuple[str, ...]
+    updated_ms: int
+    series: tuple[SeriesOverview, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataDocument:
+    """The stored DICOM JSON of one instance, and the digest of the blob that it was made from."""
+
+    digest: Digest
+    document: bytes
+
+
+def in_scope(scope: Scope) -> sa.ColumnElement[bool]:
+    """The scope as a condition on `instances` joined with `studies`; belongs in every WHERE."""
+    conditions: list[sa.ColumnElement[bool]] = []
+    if scope.study_uids is not None:
+        conditions.append(studies.c.study_uid.in_(sorted(scope.study_uids)))
+    if scope.stored_until_ms is not None:
+        conditions.append(instances.c.stored_ms <= scope.stored_until_ms)
+    if not scope.with_reports:
+        conditions.append(instances.c.is_report.is_(False))
+    return sa.and_(sa.true(), *conditions)
+
+
+_FACTS = (
+    studies.c.study_uid,
+    series.c.series_uid,
+    instances.c.instance_uid,
+    instances.c.sop_class_uid,
+    instances.c.transfer_syntax_uid,
+    instances.c.digest,
+    instances.c.length_bytes,
+    instances.c.frames,
+    instances.c.pixels,
+)
+_JOINED = instances.join(studies, studies.c.id == instances.c.study_id).join(
+    series, series.c.id == instances.c.series_id
+)
+
+
+def _instance(row: Row) -> Instance:
+    return Instance(
+        StudyUID(row[0]),
+        SeriesUID(row[1]),
+        InstanceUID(row[2]),
+        row[3],
+        row[4],
+        Digest(row[5]),
+        row[6],
+        FrameIndex.from_bytes(row[7]),
+        PixelFacts(**orjson.loads(row[8])) if row[8] is not None else None,
+    )
+
+
+def _chain(
+    study_uid: StudyUID | None, series_uid: SeriesUID | None, instance_uid: InstanceUID | None
+) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
+    if study_uid is not None:
+        conditions.append(studies.c.study_uid == study_uid)
+    if series_uid is not None:
+        conditions.append(series.c.series_uid == series_uid)
+    if instance_uid is not None:
+        conditions.append(instances.c.instance_uid == instance_uid)
+    return conditions
+
+
+def find_instance(
+    scope: Scope, connection: sa.Connection, study_uid: StudyUID, series_uid: SeriesUID, instance_uid: InstanceUID
+) -> Instance | None:
+    """The instance, if the three UIDs belong together and the scope may see it."""
+    query = (
+        sa.select(*_FACTS)
+        .select_from(_JOINED)
+        .where(*_chain(study_uid, series_uid, instance_uid))
+        .where(in_scope(scope))
+    )
+    row = connection.execute(query).first()
+    return _instance(row) if row is not None else None
+
+
+def find_instances(
+    scope: Scope, connection: sa.Connection, study_uid: StudyUID, series_uid: SeriesUID | None = None
+) -> list[Instance]:
+    """The instances of a study or series that the scope may see, in the order in which they were stored."""
+    query = (
+        sa.select(*_FACTS)
+        .select_from(_JOINED)
+        .where(*_chain(study_uid, series_uid, None))
+        .where(in_scope(scope))
+        .order_by(instances.c.series_id, instances.c.id)
+    )
+    return [_instance(row) for row in connection.execute(query)]
+
+
+def find_metadata(
+    scope: Scope,
+    connection: sa.Connection,
+    study_uid: StudyUID,
+    series_uid: SeriesUID | None = None,
+    instance_uid: InstanceUID | None = None,
+) -> list[MetadataDocument]:
+    """The stored DICOM JSON of what the UIDs name and the scope may see, in the order of `find_instances`."""
+    query = (
+        sa.select(instances.c.digest, instance_metadata.c.document)
+        .select_from(_JOINED.join(instance_metadata, instance_metadata.c.instance_id == instances.c.id))
+        .where(*_chain(study_uid, series_uid, instance_uid))
+        .where(in_scope(scope))
+        .order_by(instances.c.series_id, instances.c.id)
+    )
+    return [MetadataDocument(Digest(row[0]), row[1]) for row in connection.execute(query)]
+
+
+def find_study_overview(scope: Scope, connection: sa.Connection, study_uid: StudyUID) -> StudyOverview | None:
+    """A study with its series and instances; None when nothing of it is in the scope."""
+    study = connection.execute(sa.select(studies).where(studies.c.study_uid == study_uid)).mappings().first()
+    query = (
+        sa.select(
+            series.c.series_uid,
+            series.c.Modality,
+            series.c.SeriesNumber,
+            series.c.SeriesDescription,
+            instances.c.instance_uid,
+            instances.c.sop_class_uid,
+            instances.c.InstanceNumber,
+            instances.c.NumberOfFrames,
+            instances.c.is_image,
+            instances.c.is_report,
+        )
+        .select_from(_JOINED)
+        .where(studies.c.study_uid == study_uid)
+        .where(in_scope(scope))
+        .order_by(instances.c.series_id, instances.c.id)
+    )
+    rows = connection.execute(query).all()
+    if study is None or not rows:
+        return None
+    grouped: dict[str, list[Row]] = {}
+    for row in rows:
+        grouped.setdefault(row[0], []).append(row)
+    overviews = [
+        SeriesOverview(SeriesUID(uid), own[0][1], own[0][2], own[0][3], _summaries(own)) for uid, own in grouped.items()
+    ]
+    overviews.sort(key=lambda one: _number(one.number))
+    return StudyOverview(
+        study_uid,
+        study["PatientName"],
+        study["PatientID"],
+        study["PatientBirthDate"],
+        study["StudyDate"],
+        study["StudyDescription"],
+        study["AccessionNumber"],
+        tuple(sorted({modality for one in overviews for modality in one.modality.split("\\") if modality})),
+        study["updated_ms"],
+        tuple(overviews),
+    )
+
+
+def _summaries(
+    rows: Sequence[Row],
+) -> tuple[InstanceSummary, ...]:
+    summaries = [
+        InstanceSummary(InstanceUID(row[4]), row[5], row[6], int(_number(row[7], 1)), bool(row[8]), bool(row[9]))
+        for row in rows
+    ]
+    summaries.sort(key=lambda one: _number(one.instance_number))
+    return tuple(summaries)
+
+
+def _number(text: str, default: float = float("inf")) -> float:
+    """The value of an IS for sorting; what is none comes last."""
+    try:
+        return float(text)
+    except ValueError:
+        return default

@@ -1,0 +1,166 @@
+"""The one way in: bytes → durable blob → parsed facts → index.
+
+An upload passes through three steps. `write` takes bytes as they come, `finish` syncs them, reads them and makes the
+blob permanent, `Ingest.index` adds a batch of finished uploads to the index. What `index` returns as stored is on the
+disk and indexed: only then may a sender be told. A crash before that leaves an orphan blob, never a row without one.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from archive.database.engine import Database
+from archive.dicom.extract import parse_instance
+from archive.dicom.part10 import Limits
+from archive.errors import PayloadTooLargeError, RefusedInstanceError
+from archive.identifiers import StudyUID
+from archive.index.writer import NewInstance, Outcome, add_instances
+from archive.store.contract import Draft, Store
+
+T = TypeVar("T")
+
+SPILL_BYTES = 1 << 20
+"""An upload is held in memory up to this size, then written on."""
+DISK_THREADS = 4
+MAXIMUM_BATCH = 256
+"""Instances in one transaction of the index."""
+STUDY_MISMATCH = 0xA900
+
+
+@dataclass(frozen=True, slots=True)
+class IngestLimits:
+    """What one instance may be; `parsing` bounds what reading it may cost."""
+
+    instance_bytes: int = 8 << 30
+    parsing: Limits = field(default_factory=Limits)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Ingest:
+    """Takes instances in, for STOW-RS and for the command line alike."""
+
+    def __init__(
+        self, store: Store, database: Database, limits: IngestLimits, now_ms: Callable[[], int] = _now_ms
+    ) -> None:
+        self._store = store
+        self._database = database
+        self.limits = limits
+        self._now_ms = now_ms
+        self._threads = ThreadPoolExecutor(DISK_THREADS, thread_name_prefix="ingest")
+        self._waiting: list[tuple[Sequence[NewInstance], asyncio.Future[list[Outcome]]]] = []
+        self._committer: asyncio.Task[None] | None = None
+
+    def begin(self) -> "Upload":
+        return Upload(self._store.begin(), self._threads, self.limits)
+
+    async def index(self, batch: Sequence[NewInstance]) -> list[Outcome]:
+        """Add finished uploads to the index; outcomes in the batch's order.
+
+        Batches that wait at the same time share one transaction, and so one sync of the index.
+        """
+        loop = asyncio.get_running_loop()
+        futures = []
+        for start in range(0, len(batch), MAXIMUM_BATCH):
+            future: asyncio.Future[list[Outcome]] = loop.create_future()
+            self._waiting.append((batch[start : start + MAXIMUM_BATCH], future))
+            futures.append(future)
+        if self._committer is None or self._committer.done():
+            self._committer = asyncio.create_task(self._commit_waiting())
+        results = await asyncio.gather(*futures)
+        return [outcome for result in results for outcome in result]
+
+    async def _commit_waiting(self) -> None:
+        while self._waiting:
+            group: list[tuple[Sequence[NewInstance], asyncio.Future[list[Outcome]]]] = []
+            size = 0
+            while self._waiting and (not group or size + len(self._waiting[0][0]) <= MAXIMUM_BATCH):
+                group.append(self._waiting.pop(0))
+                size += len(group[-1][0])
+            batch = [new for part, _ in group for new in part]
+            try:
+                outcomes = await self._database.write(add_instances, batch, self._now_ms())
+            except BaseException as error:
+                for _, future in group:
+                    if not future.done():
+                        future.set_exception(error)
+                if not isinstance(error, Exception):
+                    raise
+                continue
+            for part, future in group:
+                own, outcomes = outcomes[: len(part)], outcomes[len(part) :]
+                if not future.done():
+                    future.set_result(own)
+
+    async def close(self) -> None:
+        if self._committer is not None:
+            await self._committer
+        self._threads.shutdown(wait=True)
+
+
+class Upload:
+    """One instance on its way in. Ends with exactly one of `finish` and `abort`."""
+
+    def __init__(self, draft: Draft, threads: ThreadPoolExecutor, limits: IngestLimits) -> None:
+        self._draft = draft
+        self._threads = threads
+        self._limits = limits
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self.length_bytes = 0
+
+    async def write(self, chunk: bytes) -> None:
+        """Append. Raises PayloadTooLargeError over the limit for one instance."""
+        self.length_bytes += len(chunk)
+        if self.length_bytes > self._limits.instance_bytes:
+            limit = self._limits.instance_bytes
+            raise PayloadTooLargeError(f"One instance may have at most {limit} bytes.", limit_bytes=limit)
+        self._held.append(chunk)
+        self._held_bytes += len(chunk)
+        if self._held_bytes >= SPILL_BYTES:
+            await self._in_thread(self._spill)
+
+    async def finish(self, *, study_uid: StudyUID | None, by: str, allow_missing_preamble: bool = False) -> NewInstance:
+        """Sync the bytes, read them, make the blob permanent.
+
+        Raises
+        ------
+        RefusedInstanceError
+            Not DICOM, cut short, without its UIDs, or not of the study `study_uid`; nothing is left behind.
+        StorageFullError
+        """
+        new = await self._in_thread(self._finish, study_uid, allow_missing_preamble)
+        return replace(new, stored_by=by)
+
+    async def abort(self) -> None:
+        """Leave nothing behind."""
+        self._held.clear()
+        await self._in_thread(self._draft.discard)
+
+    async def _in_thread(self, work: Callable[..., T], *args: object) -> T:
+        # Shielded: a client that goes away must not leave a thread writing to a draft that is being discarded.
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._threads, work, *args))
+
+    def _spill(self) -> None:
+        held, self._held, self._held_bytes = self._held, [], 0
+        for chunk in held:
+            self._draft.write(chunk)
+
+    def _finish(self, study_uid: StudyUID | None, allow_missing_preamble: bool) -> NewInstance:
+        try:
+            self._spill()
+            digest = self._draft.seal()
+            with self._draft.contents() as data:
+                parsed = parse_instance(data, self._limits.parsing, allow_missing_preamble=allow_missing_preamble)
+            if study_uid is not None and parsed.study_uid != study_uid:
+                raise RefusedInstanceError(STUDY_MISMATCH, "The instance is of another study than the request names.")
+            self._draft.keep()
+        except BaseException:
+            self._draft.discard()
+            raise
+        return NewInstance(parsed, digest, self.length_bytes, stored_by="")

@@ -1,0 +1,13 @@
+"""What the application opens once and every handler may use."""
+
+from aiohttp import web
+
+from archive.database.engine import Database
+from archive.ingest import Ingest
+from archive.store.contract import Store
+
+DATABASE: web.AppKey[Database] = web.AppKey("DATABASE", Database)
+STORE: web.AppKey[Store] = web.AppKey("STORE", Store)
+INGEST: web.AppKey[Ingest] = web.AppKey("INGEST", Ingest)
+PUBLIC_BASE: web.AppKey[str] = web.AppKey("PUBLIC_BASE", str)
+"""Scheme and authority that people and viewers use, without a slash at the end; never taken from a request."""
