@@ -125,7 +125,7 @@ class Upload:
         if self._held_bytes >= SPILL_BYTES:
             await self._in_thread(self._spill)
 
-    async def finish(self, *, study_uid: StudyUID | None, by: str, allow_missing_preamble: bool = False) -> NewInstance:
+    async def finish(self, *, study_uid: StudyUID | None, by: str) -> NewInstance:
         """Sync the bytes, read them, make the blob permanent.
 
         Raises
@@ -134,7 +134,7 @@ class Upload:
             Not DICOM, cut short, without its UIDs, or not of the study `study_uid`; nothing is left behind.
         StorageFullError
         """
-        new = await self._in_thread(self._finish, study_uid, allow_missing_preamble)
+        new = await self._in_thread(self._finish, study_uid)
         return replace(new, stored_by=by)
 
     async def abort(self) -> None:
@@ -151,12 +151,12 @@ class Upload:
         for chunk in held:
             self._draft.write(chunk)
 
-    def _finish(self, study_uid: StudyUID | None, allow_missing_preamble: bool) -> NewInstance:
+    def _finish(self, study_uid: StudyUID | None) -> NewInstance:
         try:
             self._spill()
             digest = self._draft.seal()
             with self._draft.contents() as data:
-                parsed = parse_instance(data, self._limits.parsing, allow_missing_preamble=allow_missing_preamble)
+                parsed = parse_instance(data, self._limits.parsing)
             if study_uid is not None and parsed.study_uid != study_uid:
                 raise RefusedInstanceError(STUDY_MISMATCH, "The instance is of another study than the request names.")
             self._draft.keep()

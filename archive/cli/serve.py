@@ -1,0 +1,124 @@
+"""`lightbox serve`: the server, in one process or several on one port."""
+
+import fcntl
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+import uvloop
+from aiohttp import web
+from gunicorn.app.base import BaseApplication
+
+from archive.app import build_app
+from archive.cli.options import DEFAULT_DATA, DataOption
+from archive.config import Settings, load_settings
+from archive.database.engine import migrate
+from archive.errors import LightboxError
+from archive.store.files import FileStore
+
+SHUTDOWN_S = 30
+"""Answers that are under way when the server is told to stop have this long to finish."""
+
+
+def serve(
+    data: DataOption = DEFAULT_DATA,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on. [default: 8042]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Server processes on the port. [default: 1]")] = None,
+    public_base: Annotated[
+        str | None, typer.Option(help="The URL that people use, https://images.example.org.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings as TOML.", exists=True, dir_okay=False)] = None,
+) -> None:
+    """Serve DICOMweb at /dicom-web, shares at /s/…, health at /health/live and /health/ready.
+
+    Example: lightbox serve --data ./data --host 127.0.0.1 --port 8042
+    """
+    settings = load_settings(config, data=data, host=host, port=port, workers=workers, public_base=public_base)
+    run_server(settings)
+
+
+def run_server(settings: Settings, announce: Callable[[], None] = lambda: None) -> None:
+    """Prepare the data folder and serve until told to stop. Raises LightboxError when another server holds it."""
+    _set_up_logs()
+    settings.data.mkdir(parents=True, exist_ok=True)
+    with _only_server(settings):
+        FileStore(settings.store_folder).clear_drafts()
+        migrate(settings.database_path)
+        announce()
+        if settings.workers > 1:
+            _Gunicorn(settings).run()
+        else:
+            uvloop.install()
+            web.run_app(
+                build_app(settings),
+                host=settings.host,
+                port=settings.port,
+                print=None,
+                access_log=None,
+                shutdown_timeout=SHUTDOWN_S,
+            )
+
+
+@contextmanager
+def _only_server(settings: Settings) -> Iterator[None]:
+    """Hold the folder: a second server on the same data would clear the first one's unfinished writes.
+
+    The file says under which URL the server is reached, for the commands that print links.
+    """
+    descriptor = os.open(settings.data / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise LightboxError(f"Another server is running on {settings.data}.") from None
+    os.truncate(descriptor, 0)
+    os.write(descriptor, settings.base_url.encode())
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _set_up_logs() -> None:
+    """JSON lines on standard error; never request data, see `archive.dicomweb.problems`."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
+
+
+class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
+    """Several server processes that share the listening socket, supervised and restarted by gunicorn."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        options: dict[str, Any] = {
+            "bind": f"{self._settings.host}:{self._settings.port}",
+            "workers": self._settings.workers,
+            "worker_class": "aiohttp.GunicornUVLoopWebWorker",
+            "graceful_timeout": SHUTDOWN_S,
+            "timeout": 60,
+            "loglevel": "warning",
+        }
+        for key, value in options.items():
+            self.cfg.set(key, value)
+
+    def load(self) -> Callable[[], Any]:
+        async def make() -> web.Application:
+            return build_app(self._settings)
+
+        return make

@@ -1,0 +1,54 @@
+"""The large values that metadata gives as BulkDataURI, read from the stored file when they are asked for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from archive.dicom.part10 import FileMeta, Limits, read_file_meta
+from archive.dicom.values import little_endian
+from archive.dicom.walk import BulkValue, walk
+from archive.errors import NotFoundError
+from archive.store.contract import Buffer
+
+BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class BulkData:
+    """One value, and the bytes that its spans lie in: the file's own, or those of its inflated dataset."""
+
+    value: BulkValue
+    data: Buffer
+    meta: FileMeta
+
+    @property
+    def length_bytes(self) -> int:
+        return sum(span.length_bytes for span in self.value.spans)
+
+    @property
+    def in_file(self) -> bool:
+        """Whether the spans are ranges of the stored file and can be sent as they lie there."""
+        return not self.meta.deflated and not (
+            self.value.big_endian and little_endian(b"\0\1", self.value.vr) != b"\0\1"
+        )
+
+    def blocks(self) -> Iterator[bytes]:
+        """The value in little endian order, in blocks of bounded size; fragments joined (PS3.18 §8.7.3.3.2)."""
+        for span in self.value.spans:
+            for start in range(span.offset, span.offset + span.length_bytes, BLOCK_BYTES):
+                block = bytes(self.data[start : min(start + BLOCK_BYTES, span.offset + span.length_bytes)])
+                yield little_endian(block, self.value.vr) if self.value.big_endian else block
+
+
+def read_bulk_data(data: Buffer, limits: Limits = Limits()) -> list[BulkData]:  # noqa: B008 - frozen
+    """All large values of a stored file, in the order of its metadata."""
+    meta = read_file_meta(data, limits)
+    walked = walk(data, meta, limits)
+    return [BulkData(value, walked.data, meta) for value in walked.bulk]
+
+
+def find_bulk_data(data: Buffer, path: str, limits: Limits = Limits()) -> BulkData:  # noqa: B008 - frozen
+    """The value at a path: `{tag}`, or `{tag}/{item number}/{tag}…`. Raises NotFoundError when none is there."""
+    for found in read_bulk_data(data, limits):
+        if found.value.path == path:
+            return found
+    raise NotFoundError
