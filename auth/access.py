@@ -1,0 +1,250 @@
+"""Who asks, and what they may: the middleware states the first, `scope_of` and `require_…` decide the second.
+
+Everything is closed by default: a handler that reads patient data asks `scope_of`, and a request that nobody is known
+to make gets no scope. What happens right before an answer's first byte is in `auth.gate`.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from archive.audit import Audit, newest_time_ms
+from archive.database.engine import Database
+from archive.errors import ForbiddenError, UnauthorizedError
+from archive.scope import Scope
+from auth.clock import Clock
+from auth.factors import Passwords
+from auth.limits import UnknownLinks, network_of
+from auth.principals import NOBODY, Credential, Kind, Principal, credential_of, find_principal, touch
+from auth.sessions import Cookies, Visitor
+
+CACHE_S = 1.0
+"""How long a principal is remembered: within this time a link switched off by another process is dead here."""
+MAXIMUM_CACHED = 5_000
+WATCH_EVERY_S = 0.5
+URL_CREDENTIALS = frozenset({"token", "access_token", "auth_token", "api_key", "apikey", "ticket", "authorization"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+PUBLIC_BASE: web.AppKey[str] = web.AppKey("PUBLIC_BASE", str)
+"""Scheme and host by which the world reaches this server, without a slash at the end; the Host header is not asked."""
+
+PRINCIPAL: web.RequestKey[Principal] = web.RequestKey("PRINCIPAL", Principal)
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Access:
+    """What access control works with. One for each process; opened by `open_access`."""
+
+    database: Database
+    audit: Audit
+    clock: Clock
+    public_base: str
+    trusted_proxies: frozenset[str] = frozenset()
+    passwords: Passwords = field(default_factory=Passwords)
+    unknown_links: UnknownLinks = field(default_factory=UnknownLinks)
+    running: dict[int, tuple[web.Request, Credential, float]] = field(default_factory=dict)
+    _cache: OrderedDict[Credential, tuple[Principal, float]] = field(default_factory=OrderedDict)
+
+    @property
+    def cookies(self) -> Cookies:
+        return Cookies(https=self.public_base.startswith("https:"))
+
+    def visitor(self, request: web.Request) -> Visitor:
+        address = self.address_of(request)
+        return Visitor(address, network_of(address), device_family(request.headers.get("User-Agent", "")))
+
+    def address_of(self, request: web.Request) -> str:
+        """The client's address; X-Forwarded-For is believed only from the configured proxies, from the right."""
+        address = request.remote or ""
+        forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
+        while address in self.trusted_proxies and forwarded:
+            address = forwarded.pop()
+        return address
+
+    async def identify(self, request: web.Request) -> Principal:
+        """Who makes this request; NOBODY when no living credential came the way that its root takes."""
+        credential = credential_of(request, self.cookies)
+        if credential is None:
+            return NOBODY
+        cached = self._cache.get(credential)
+        if cached is not None and cached[1] > asyncio.get_running_loop().time():
+            return cached[0]
+        return await self.find(credential)
+
+    async def find(self, credential: Credential) -> Principal:
+        """Look the credential up, whatever is remembered."""
+        now_ms = self.clock()
+        found = await self.database.keyed(find_principal, credential, now_ms)
+        if found is None:
+            self._cache.pop(credential, None)
+            return NOBODY
+        if found.touch is not None:
+            await self.database.write(touch, *found.touch, now_ms)
+        self._cache[credential] = (found.principal, asyncio.get_running_loop().time() + CACHE_S)
+        if len(self._cache) > MAXIMUM_CACHED:
+            self._cache.popitem(last=False)
+        return found.principal
+
+    def forget(self) -> None:
+        """Something was switched off: remember nobody, so that it is dead with the next request."""
+        self._cache.clear()
+
+    @contextlib.contextmanager
+    def watched(self, request: web.Request) -> Iterator[None]:
+        """While a reading answer runs, its credential is looked up again and again; see `end_dead_answers`."""
+        credential = credential_of(request, self.cookies)
+        if credential is None or principal_of(request).kind is Kind.NOBODY or request.method not in SAFE_METHODS:
+            yield
+            return
+        self.running[id(request)] = (request, credential, asyncio.get_running_loop().time())
+        try:
+            yield
+        finally:
+            self.running.pop(id(request), None)
+
+
+ACCESS: web.AppKey[Access] = web.AppKey("ACCESS", Access)
+
+
+@contextlib.asynccontextmanager
+async def open_access(database: Database, public_base: str) -> AsyncIterator[Access]:
+    """Open access control over a database; the clock starts no earlier than the newest event of the trail."""
+    clock = Clock(await database.read(newest_time_ms))
+    access = Access(database, Audit(database, clock), clock, public_base)
+    watching = asyncio.create_task(_watch(access))
+    try:
+        yield access
+    finally:
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+        await access.audit.close()
+
+
+@web.middleware
+async def access_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """State who asks. Refuses credentials in URLs and requests that another site made a browser send."""
+    access = request.app[ACCESS]
+    request[PRINCIPAL] = NOBODY
+    if URL_CREDENTIALS & {name.lower() for name in request.query}:
+        raise UnauthorizedError("A credential in a URL ends up in logs; send it in the Authorization header.")
+    if request.method not in SAFE_METHODS:
+        require_same_site(request, access.public_base)
+    request[PRINCIPAL] = await access.identify(request)
+    with access.watched(request):
+        return await handler(request)
+
+
+def principal_of(request: web.Request) -> Principal:
+    """Who asks; NOBODY also where the middleware has not run."""
+    return request[PRINCIPAL] if PRINCIPAL in request else NOBODY  # noqa: SIM401 - get() knows no types
+
+
+def scope_of(request: web.Request) -> Scope:
+    """What the request may see.
+
+    Raises
+    ------
+    UnauthorizedError
+        Nobody is known to ask.
+    ForbiddenError
+        A machine that may store, and may not read.
+    """
+    return require_read(request).scope
+
+
+def require_read(request: web.Request) -> Principal:
+    """Whoever asks, if they may read at all; what they may read is their scope."""
+    principal = _require_somebody(request)
+    if not principal.may_read:
+        raise ForbiddenError("This credential does not allow reading.")
+    return principal
+
+
+def require_store(request: web.Request) -> str:
+    """The label of whoever asks, if they may store. A share, and a ticket, never may."""
+    principal = _require_somebody(request)
+    if not principal.may_store:
+        raise ForbiddenError("This credential does not allow storing.")
+    return principal.label
+
+
+def require_admin(request: web.Request) -> str:
+    """The label of whoever asks, if they may do everything."""
+    principal = _require_somebody(request)
+    if not principal.may_administer:
+        raise ForbiddenError("This needs a token with the role admin.")
+    return principal.label
+
+
+def root_of(request: web.Request) -> str:
+    """The path of the DICOMweb root that this request came in by, without a slash at the end."""
+    segments = request.path.split("/")
+    if segments[1] in ("s", "t") and len(segments) > 3 and segments[3] == "dicom-web":
+        return "/".join(segments[:4])
+    return "/dicom-web"
+
+
+def require_same_site(request: web.Request, public_base: str) -> None:
+    """A request that changes something and rides on a cookie must come from our own pages (CSRF)."""
+    if request.path.split("/")[1] in ("dicom-web", "t"):
+        return  # no cookie is looked at on these roots
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        allowed = site in ("same-origin", "none")
+    else:
+        origin = request.headers.get("Origin")
+        allowed = origin is None or urlsplit(origin)[:2] == urlsplit(public_base)[:2]
+    if not allowed:
+        raise ForbiddenError("This request was sent by another site.")
+
+
+def device_family(user_agent: str) -> str:
+    """What the device is, in a word or two: enough to recognise one's own, too little to follow anyone."""
+    systems = (
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "Mac"),
+        ("CrOS", "Chromebook"),
+        ("Linux", "Linux"),
+    )
+    browsers = (("Firefox/", "Firefox"), ("Edg/", "Edge"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+    system = next((name for mark, name in systems if mark in user_agent), "")
+    browser = next((name for mark, name in browsers if mark in user_agent), "")
+    return " ".join(filter(None, (browser, system))) or "other program"
+
+
+def _require_somebody(request: web.Request) -> Principal:
+    principal = principal_of(request)
+    if principal.kind is Kind.NOBODY:
+        raise UnauthorizedError("Open the link again, sign in, or send a token.")
+    return principal
+
+
+async def _watch(access: Access) -> None:
+    while True:
+        await asyncio.sleep(WATCH_EVERY_S)
+        await end_dead_answers(access)
+
+
+async def end_dead_answers(access: Access) -> None:
+    """Break off every running answer whose link, ticket, session or token has ended since it began."""
+    now_s = asyncio.get_running_loop().time()
+    living: dict[Credential, bool] = {}
+    for request, credential, started_s in list(access.running.values()):
+        if now_s - started_s < WATCH_EVERY_S:
+            continue
+        if credential not in living:
+            living[credential] = (await access.find(credential)).kind is not Kind.NOBODY
+        if not living[credential] and request.transport is not None:
+            request.transport.abort()

@@ -1,0 +1,68 @@
+"""Bodies of the JSON API: small, typed, refused in plain words."""
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+from archive.errors import BadRequestError, PayloadTooLargeError, UnsupportedMediaTypeError
+
+MAXIMUM_BODY_BYTES = 16_384
+
+
+class Body:
+    """A JSON object, read field by field; each reading names the field when it is not what it should be."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self._fields = fields
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self._fields.get(name, default)
+        if not isinstance(value, str):
+            raise BadRequestError(f"{name} is a text.", parameter=name)
+        return value
+
+    def texts(self, name: str) -> list[str]:
+        value = self._fields.get(name, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise BadRequestError(f"{name} is a list of texts.", parameter=name)
+        return value
+
+    def number(self, name: str, default: int | None = None) -> int | None:
+        value = self._fields.get(name, default)
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise BadRequestError(f"{name} is a whole number.", parameter=name)
+        return value
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        value = self._fields.get(name, default)
+        if not isinstance(value, bool):
+            raise BadRequestError(f"{name} is true or false.", parameter=name)
+        return value
+
+    def document(self, name: str) -> dict[str, Any]:
+        value = self._fields.get(name)
+        if not isinstance(value, dict):
+            raise BadRequestError(f"{name} is an object.", parameter=name)
+        return value
+
+
+async def read_body(request: web.Request) -> Body:
+    """Read the request's JSON object, of at most `MAXIMUM_BODY_BYTES`.
+
+    The media type has to be JSON: a form on another site cannot send that without being asked first.
+    """
+    if request.content_type != "application/json":
+        raise UnsupportedMediaTypeError("The body is application/json.", parameter="Content-Type")
+    data = bytearray()
+    async for chunk in request.content.iter_chunked(4096):
+        data += chunk
+        if len(data) > MAXIMUM_BODY_BYTES:
+            raise PayloadTooLargeError("The body is too large.", limit_bytes=MAXIMUM_BODY_BYTES)
+    try:
+        fields = json.loads(data)
+    except (ValueError, RecursionError):
+        raise BadRequestError("The body is not JSON.") from None
+    if not isinstance(fields, dict):
+        raise BadRequestError("The body is a JSON object.")
+    return Body(fields)

@@ -1,0 +1,166 @@
+"""What is done right before an answer's first byte: the last checks, the audit trail, the headers.
+
+An answer that is streamed passes here from aiohttp's `on_response_prepare`, any other from the middleware, so that an
+error raised here (no download, the trail cannot be written) still becomes a status.
+"""
+
+import re
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from archive.audit import Action, Event, Outcome
+from archive.errors import ForbiddenError
+from auth.access import ACCESS, Access, access_middleware, principal_of, root_of
+from auth.principals import Kind, Principal
+
+CORS_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Content-Type, Content-Length, Content-Range, ETag, Warning, Retry-After",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+PREFLIGHT_HEADERS = {
+    **CORS_HEADERS,
+    "Access-Control-Allow-Headers": "Authorization, Accept, Content-Type, Range, If-None-Match",
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
+    "Access-Control-Max-Age": "600",
+}
+_OF_FILES = re.compile(r"""type\s*=\s*"?application/(dicom|zip)\s*("|;|$)""")
+EVERYWHERE = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+PASSED: web.RequestKey[bool] = web.RequestKey("PASSED", bool)
+STORED_STUDIES: web.RequestKey[frozenset[str]] = web.RequestKey("STORED_STUDIES", frozenset)
+"""Set by a handler that stores: the studies it stored into, for the trail."""
+
+
+def install(app: web.Application, access: Access) -> None:
+    """Make `app` closed by default. Comes after the middleware that turns errors into answers."""
+    app[ACCESS] = access
+    app.middlewares.extend((access_middleware, gate_middleware))
+    app.on_response_prepare.append(before_first_byte)
+
+
+@web.middleware
+async def gate_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer preflights; let an answer that is not streamed pass the gate."""
+    if is_open_root(request) and request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        return web.Response(status=204, headers=PREFLIGHT_HEADERS)
+    response = await handler(request)
+    if not response.prepared:
+        await pass_gate(request, response)
+    return response
+
+
+async def before_first_byte(request: web.Request, response: web.StreamResponse) -> None:
+    """aiohttp's signal: the head of an answer is about to be sent."""
+    if response.status < 400:
+        await pass_gate(request, response)
+    add_headers(request, response)
+
+
+async def pass_gate(request: web.Request, response: web.StreamResponse) -> None:
+    """Refuse what the share does not give away, and write the access down.
+
+    Raises
+    ------
+    ForbiddenError
+        The answer is a file, and the share is for looking only.
+    """
+    if request.get(PASSED, False) or not is_dicomweb(request):
+        return
+    request[PASSED] = True
+    principal = principal_of(request)
+    if principal.kind is Kind.NOBODY or request.method == "OPTIONS":
+        return
+    if is_download(response) and response.status < 400 and not principal.may_download:
+        await request.app[ACCESS].audit.read(_event(request, principal, Action.DOWNLOAD, Outcome.REFUSED))
+        raise ForbiddenError("This link is for looking at the images; it does not give the files away.")
+    if response.status < 400:
+        await _write_down(request, response, principal)
+
+
+def is_dicomweb(request: web.Request) -> bool:
+    root = root_of(request)
+    return request.path == root or request.path.startswith(root + "/") or request.path.split("/")[1] == "wado"
+
+
+def is_open_root(request: web.Request) -> bool:
+    """Roots that take no cookie: any site may ask here, as it has to bring a secret of its own."""
+    return request.path.split("/")[1] in ("dicom-web", "t")
+
+
+def is_download(response: web.StreamResponse) -> bool:
+    """Whether the answer gives stored files away, by its media type: the one thing every route has in common."""
+    content_type = response.headers.get("Content-Type", "").lower()
+    media_type = content_type.partition(";")[0].strip()
+    return media_type in ("application/dicom", "application/zip") or (
+        media_type == "multipart/related" and _OF_FILES.search(content_type) is not None
+    )
+
+
+def action_of(request: web.Request, response: web.StreamResponse) -> Action:
+    """What a DICOMweb request does, from the form of its path (PS3.18 §10.1)."""
+    if request.method == "POST":
+        return Action.STORE
+    if request.method == "DELETE":
+        return Action.DELETE
+    if is_download(response):
+        return Action.DOWNLOAD
+    segments = _resource(request)
+    if segments[-1:] == ["metadata"]:
+        return Action.METADATA
+    if segments and segments[-1] in ("studies", "series", "instances"):
+        return Action.SEARCH
+    return Action.VIEW
+
+
+def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Headers of every answer; a handler's own word on caching and embedding stands."""
+    headers = response.headers
+    headers.update(EVERYWHERE)
+    headers.setdefault("Cache-Control", "no-store")
+    if request.app[ACCESS].public_base.startswith("https:"):
+        headers["Strict-Transport-Security"] = "max-age=31536000"
+    if is_open_root(request):
+        headers.update(CORS_HEADERS)
+    else:
+        headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+    if response.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="lightbox"'
+        if is_open_root(request) and "Mozilla" not in request.headers.get("User-Agent", ""):
+            headers.add("WWW-Authenticate", 'Basic realm="lightbox"')
+
+
+async def _write_down(request: web.Request, response: web.StreamResponse, principal: Principal) -> None:
+    audit, action = request.app[ACCESS].audit, action_of(request, response)
+    stored = request.get(STORED_STUDIES)
+    if stored:
+        for study_uid in sorted(stored):
+            await audit.read(_event(request, principal, action, Outcome.SUCCESS, study_uid))
+    else:
+        await audit.read(_event(request, principal, action, Outcome.SUCCESS))
+
+
+def _event(
+    request: web.Request, principal: Principal, action: Action, outcome: Outcome, study_uid: str | None = None
+) -> Event:
+    segments = _resource(request)
+    named = dict(zip(segments[::2], segments[1::2], strict=False))
+    return Event(
+        action,
+        str(principal.kind),
+        principal.label,
+        outcome,
+        share_id=principal.share_id,
+        study_uid=study_uid or named.get("studies", "") or request.query.get("studyUID", ""),
+        series_uid=named.get("series", "") or request.query.get("seriesUID", ""),
+        address=request.app[ACCESS].address_of(request),
+    )
+
+
+def _resource(request: web.Request) -> list[str]:
+    """The path below the root: `studies`, a UID, `series`, a UID …"""
+    return [segment for segment in request.path.removeprefix(root_of(request)).split("/") if segment]

@@ -1,0 +1,141 @@
+"""Tries counted (sharing by link, §2.6 of the design): guessing is hopeless, and no stranger can lock anyone out.
+
+A password or code can be tried only after the link's secret matched. A try is taken from the count *before* it is
+checked, in one statement, and given back when it was right: so parallel tries cannot pass the limit.
+"""
+
+import ipaddress
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from archive.database.access_tables import sessions, shares
+from archive.errors import TooManyRequestsError
+from auth.sessions import Session
+
+FREE_TRIES = 3
+FIRST_DELAY_MS = 1_000
+MAXIMUM_DELAY_MS = 5 * 60_000
+WINDOW_MS = 3_600_000
+WINDOW_FAILURES = 20
+PAUSE_MS = 15 * 60_000
+LIFETIME_FAILURES = 100
+UNKNOWN_PER_MINUTE = 30
+MAXIMUM_NETWORKS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """Where a share's counter stands after a try was taken from it."""
+
+    failures: int
+    window_failures: int
+    last: bool
+    """This try, if it is wrong, was the last before a pause or the end: the owner is told."""
+
+
+def take_try(connection: sa.Connection, session: Session, now_ms: int) -> Tries:
+    """Take one try for this visitor from the share's counters, or raise TooManyRequestsError."""
+    waited = connection.execute(
+        sa.update(sessions)
+        .where(sessions.c.id == session.session_id, sessions.c.next_try_ms <= now_ms, sessions.c.ended_ms.is_(None))
+        .values(tries=sessions.c.tries + 1)
+        .returning(sessions.c.tries)
+    ).one_or_none()
+    if waited is None:
+        raise TooManyRequestsError("Too many tries; wait a moment.", retry_after_s=_wait_s(connection, session, now_ms))
+    if waited.tries > FREE_TRIES:
+        delay_ms = min(FIRST_DELAY_MS << (waited.tries - FREE_TRIES - 1), MAXIMUM_DELAY_MS)
+        connection.execute(
+            sa.update(sessions).where(sessions.c.id == session.session_id).values(next_try_ms=now_ms + delay_ms)
+        )
+    return _take_from_share(connection, session.subject, now_ms)
+
+
+def give_back(connection: sa.Connection, session: Session, tries: Tries) -> None:
+    """The try was right: it does not count, and a pause that it brought about is lifted."""
+    connection.execute(
+        sa.update(shares)
+        .where(shares.c.id == session.subject)
+        .values(
+            failures=shares.c.failures - 1,
+            window_failures=shares.c.window_failures - 1,
+            paused_until_ms=0 if tries.last else shares.c.paused_until_ms,
+        )
+    )
+
+
+def resume(connection: sa.Connection, share_id: str) -> None:
+    """The owner lets tries go on."""
+    connection.execute(
+        sa.update(shares).where(shares.c.id == share_id).values(failures=0, window_failures=0, paused_until_ms=0)
+    )
+
+
+def _take_from_share(connection: sa.Connection, share_id: str, now_ms: int) -> Tries:
+    fresh = shares.c.window_started_ms <= now_ms - WINDOW_MS
+    taken = connection.execute(
+        sa.update(shares)
+        .where(
+            shares.c.id == share_id,
+            shares.c.paused_until_ms <= now_ms,
+            shares.c.failures < LIFETIME_FAILURES,
+        )
+        .values(
+            failures=shares.c.failures + 1,
+            window_failures=sa.case((fresh, 1), else_=shares.c.window_failures + 1),
+            window_started_ms=sa.case((fresh, now_ms), else_=shares.c.window_started_ms),
+            paused_until_ms=sa.case(
+                (sa.and_(sa.not_(fresh), shares.c.window_failures + 1 >= WINDOW_FAILURES), now_ms + PAUSE_MS),
+                else_=shares.c.paused_until_ms,
+            ),
+        )
+        .returning(shares.c.failures, shares.c.window_failures, shares.c.paused_until_ms)
+    ).one_or_none()
+    if taken is None:
+        raise TooManyRequestsError(
+            "Too many wrong tries on this link. It is paused; whoever shared it has been told.",
+            retry_after_s=PAUSE_MS // 1000,
+        )
+    last = taken.paused_until_ms > now_ms or taken.failures >= LIFETIME_FAILURES
+    return Tries(taken.failures, taken.window_failures, last)
+
+
+def _wait_s(connection: sa.Connection, session: Session, now_ms: int) -> int:
+    next_try_ms = connection.execute(
+        sa.select(sessions.c.next_try_ms).where(sessions.c.id == session.session_id)
+    ).scalar_one_or_none()
+    return max(1, ((next_try_ms or now_ms) - now_ms + 999) // 1000)
+
+
+def network_of(address: str) -> str:
+    """The network an address is counted by: IPv4 /32, IPv6 /64."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    if parsed.version == 4:
+        return str(parsed)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
+
+
+class UnknownLinks:
+    """Openings of links that do not exist, counted per network and minute, in this process, for the newest networks.
+
+    Only ever consulted when the link was wrong: whoever has a right one is not held up by neighbours.
+    """
+
+    def __init__(self) -> None:
+        self._counts: OrderedDict[str, tuple[int, int]] = OrderedDict()
+
+    def count(self, network: str, now_ms: int) -> None:
+        """Count one, or raise TooManyRequestsError."""
+        started_ms, seen = self._counts.pop(network, (now_ms, 0))
+        if now_ms - started_ms >= 60_000:
+            started_ms, seen = now_ms, 0
+        self._counts[network] = (started_ms, seen + 1)
+        if len(self._counts) > MAXIMUM_NETWORKS:
+            self._counts.popitem(last=False)
+        if seen >= UNKNOWN_PER_MINUTE:
+            raise TooManyRequestsError("Too many unknown links from your network; wait a minute.", retry_after_s=60)

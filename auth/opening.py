@@ -1,0 +1,194 @@
+"""A link and what is asked with it → a session. Each step is done on the server, in order; none can be skipped.
+
+| the link is | answer |
+|---|---|
+| unknown, or its secret wrong | 404, the same for both |
+| right, and over | 410 with the reason in plain words |
+| right | what comes next, and a cookie that is worth nothing until the last step |
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import sqlalchemy as sa
+
+from archive.audit import Action, Event, Outcome, append
+from archive.errors import ForbiddenError, GoneError, NotFoundError, UnauthorizedError
+from auth.access import Access
+from auth.limits import Tries, give_back, take_try
+from auth.sessions import (
+    NewSession,
+    Session,
+    SessionKind,
+    Visitor,
+    end_session,
+    find_session,
+    open_session,
+    start_session,
+)
+from auth.shares import Ending, Mode, Share, count_open, find_share
+from auth.tokens import SECRET_LENGTH, SHARE_ID_LENGTH, decode_code, is_secret
+
+NO_SHARE_SHA256 = bytes(32)
+REASONS = {
+    Ending.EXPIRED: "This link has expired.",
+    Ending.REVOKED: "This link was switched off by whoever shared it.",
+    Ending.USED_UP: "This link has been opened as often as it may be.",
+    Ending.WITHDRAWN: "The patient has withdrawn consent; this link is switched off.",
+    Ending.ROTATED: "This link was replaced by a newer one.",
+}
+
+
+class Next(StrEnum):
+    """What is asked next; `none`: the way is free."""
+
+    NONE = "none"
+    PASSWORD = "password"  # noqa: S105 - the word for it
+    CODE = "code"
+    TOTP = "totp"
+    PASSKEY = "passkey"
+    ASK = "ask"
+    """A link to a share for named people, passed on: its holder can ask for access."""
+
+
+_NEXT = {
+    Mode.LINK: Next.NONE,
+    Mode.PASSWORD: Next.PASSWORD,
+    Mode.CODE: Next.CODE,
+    Mode.TOTP: Next.TOTP,
+    Mode.PASSKEY: Next.PASSKEY,
+    Mode.NAMED: Next.ASK,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where an opening stands, and the cookie's new value."""
+
+    share_id: str
+    next: Next
+    cookie: str
+
+
+async def open_link(access: Access, typed_id: str, typed_secret: str, visitor: Visitor) -> Step:
+    """Take a link's id and secret, however they were typed.
+
+    Raises
+    ------
+    NotFoundError, GoneError
+        See the table above.
+    TooManyRequestsError
+        Many unknown links came from this network; a right link is never held up.
+    """
+    share_id = decode_code(typed_id, SHARE_ID_LENGTH) or ""
+    secret = decode_code(typed_secret, SECRET_LENGTH) or ""
+    now_ms = access.clock()
+    share = await access.database.keyed(find_share, share_id, now_ms)
+    # The comparison is made for an unknown id as well, so that both wrong answers take the same time.
+    if not is_secret(secret, share.secret_sha256 if share else NO_SHARE_SHA256) or share is None:
+        access.unknown_links.count(visitor.network, now_ms)
+        raise NotFoundError("This link is not known here. Check that it was copied whole.")
+    if share.ended_reason is not None:
+        raise GoneError(REASONS[share.ended_reason])
+    return await access.database.write(_begin, share, visitor, now_ms)
+
+
+async def give_password(access: Access, share_id: str, cookie: str | None, password: str, visitor: Visitor) -> Step:
+    """The second step of a share with a password.
+
+    Raises
+    ------
+    UnauthorizedError
+        The link was not opened before, or too long ago.
+    TooManyRequestsError
+        The tries of this visitor or of this share are used up for now.
+    ForbiddenError
+        The password is wrong.
+    """
+    now_ms = access.clock()
+    taken = await access.database.write(take_step, (share_id, Mode.PASSWORD), cookie, now_ms)
+    if not await access.passwords.is_right(password, taken.share.password_argon2 or ""):
+        await access.database.write(tell_failure, taken, visitor, now_ms)
+        raise ForbiddenError("This password is not right.", parameter="password")
+    return await access.database.write(finish_step, taken, visitor, now_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A try taken from the counters, to be given back when it was right."""
+
+    share: Share
+    session: Session
+    tries: Tries
+
+
+def take_step(connection: sa.Connection, step: tuple[str, Mode], cookie: str | None, now_ms: int) -> Taken:
+    """Find the half-open session of this cookie and take one try; the mode must be the share's."""
+    share_id, mode = step
+    session = find_session(connection, SessionKind.SHARE, share_id, cookie or "", now_ms)
+    share = find_share(connection, share_id, now_ms)
+    if session is None or share is None or share.mode is not mode:
+        raise UnauthorizedError("Open the link first.")
+    if share.ended_reason is not None:
+        raise GoneError(REASONS[share.ended_reason])
+    return Taken(share, session, take_try(connection, session, now_ms))
+
+
+def tell_failure(connection: sa.Connection, taken: Taken, visitor: Visitor, now_ms: int) -> None:
+    """Write a wrong try down."""
+    detail = {"step": str(taken.share.mode)} | ({"paused": "yes"} if taken.tries.last else {})
+    _tell(connection, (Action.SHARE_STEP, Outcome.REFUSED), taken.share, visitor, detail, now_ms)
+
+
+def finish_step(connection: sa.Connection, taken: Taken, visitor: Visitor, now_ms: int) -> Step:
+    """The last step was right: the session opens, under a new cookie."""
+    give_back(connection, taken.session, taken.tries)
+    if not taken.session.open:
+        _count(connection, taken.share, now_ms)
+    cookie = open_session(connection, taken.session, now_ms)
+    _tell(connection, (Action.SHARE_OPEN, Outcome.SUCCESS), taken.share, visitor, {}, now_ms)
+    return Step(taken.share.share_id, Next.NONE, cookie)
+
+
+def _begin(connection: sa.Connection, share: Share, visitor: Visitor, now_ms: int) -> Step:
+    following = _NEXT[share.mode]
+    is_open = following is Next.NONE
+    if is_open:
+        _count(connection, share, now_ms)
+        _tell(connection, (Action.SHARE_OPEN, Outcome.SUCCESS), share, visitor, {}, now_ms)
+    cookie = start_session(connection, NewSession(SessionKind.SHARE, share.share_id, visitor, is_open), now_ms)
+    return Step(share.share_id, following, cookie)
+
+
+def _count(connection: sa.Connection, share: Share, now_ms: int) -> None:
+    if not count_open(connection, share.share_id, now_ms):
+        raise GoneError(REASONS[Ending.USED_UP])
+
+
+def _tell(
+    connection: sa.Connection,
+    done: tuple[Action, Outcome],
+    share: Share,
+    visitor: Visitor,
+    detail: dict[str, str],
+    now_ms: int,
+) -> None:
+    event = Event(
+        done[0],
+        "share",
+        f"share {share.share_id}",
+        done[1],
+        share_id=share.share_id,
+        address=visitor.address,
+        detail={"device": visitor.device, **detail},
+    )
+    append(connection, [event], now_ms)
+
+
+async def close_session(access: Access, share_id: str, cookie: str | None) -> None:
+    """End a visitor's session ("Done"); nothing happens when there is none."""
+    now_ms = access.clock()
+    session = await access.database.keyed(find_session, SessionKind.SHARE, share_id, cookie or "", now_ms)
+    if session is not None:
+        await access.database.write(end_session, session.session_id, now_ms)
+        access.forget()

@@ -1,0 +1,111 @@
+"""URL table of the API by which a link is opened and its tickets are made (`/api/s/{share_id}/…`)."""
+
+from typing import Any
+
+from aiohttp import web
+
+from archive.errors import ForbiddenError, NotFoundError
+from auth.access import ACCESS, principal_of, require_read
+from auth.bodies import read_body
+from auth.opening import Step, close_session, give_password, open_link
+from auth.principals import Kind, Principal
+from auth.sessions import SessionKind
+from auth.shares import parse_share_id
+from auth.tickets import DEFAULT_TTL_S, NewTicket, Ticket, create_ticket, end_ticket, list_tickets
+
+
+def routes() -> list[web.RouteDef]:
+    return [
+        web.post("/api/s/{share_id}/open", post_open),
+        web.post("/api/s/{share_id}/password", post_password),
+        web.get("/api/s/{share_id}/session", get_session),
+        web.delete("/api/s/{share_id}/session", delete_session),
+        web.post("/api/s/{share_id}/tickets", post_ticket),
+        web.get("/api/s/{share_id}/tickets", get_tickets),
+        web.delete("/api/s/{share_id}/tickets/{ticket_id:[0-9]{1,15}}", delete_ticket),
+    ]
+
+
+async def post_open(request: web.Request) -> web.Response:
+    """Take the link's secret; answer what is asked next."""
+    access, body = request.app[ACCESS], await read_body(request)
+    step = await open_link(access, request.match_info["share_id"], body.text("secret"), access.visitor(request))
+    return step_response(request, step)
+
+
+async def post_password(request: web.Request) -> web.Response:
+    """Take the password of a link whose secret was right."""
+    access, body = request.app[ACCESS], await read_body(request)
+    share_id = parse_share_id(request.match_info["share_id"])
+    visitor, cookie = access.visitor(request), cookie_of(request, share_id)
+    return step_response(request, await give_password(access, share_id, cookie, body.text("password"), visitor))
+
+
+async def get_session(request: web.Request) -> web.Response:
+    """Whether this browser has the share open."""
+    return web.json_response({"open": principal_of(request).kind is Kind.SHARE})
+
+
+async def delete_session(request: web.Request) -> web.Response:
+    """End this browser's session ("Done")."""
+    access, share_id = request.app[ACCESS], parse_share_id(request.match_info["share_id"])
+    await close_session(access, share_id, cookie_of(request, share_id))
+    response = web.Response(status=204)
+    access.cookies.take(response, SessionKind.SHARE, share_id)
+    return response
+
+
+async def post_ticket(request: web.Request) -> web.Response:
+    """Make a ticket for another viewer; only a session can, and only where files may be taken."""
+    principal, access = require_session(request), request.app[ACCESS]
+    if not principal.may_download:
+        raise ForbiddenError("This link is for looking at the images here; it cannot be given to another viewer.")
+    body = await read_body(request)
+    new = NewTicket(principal.share_id, body.text("label", ""), body.number("ttl_s", DEFAULT_TTL_S) or 0)
+    new.check()
+    ticket_id, ticket = await access.database.write(create_ticket, new, access.clock())
+    return web.json_response({"id": ticket_id, "ticket": ticket, "root": f"/t/{ticket}/dicom-web"}, status=201)
+
+
+async def get_tickets(request: web.Request) -> web.Response:
+    """The living tickets of this share; never the tickets themselves."""
+    principal, access = require_session(request), request.app[ACCESS]
+    tickets = await access.database.keyed(list_tickets, principal.share_id, access.clock())
+    return web.json_response([_ticket_json(ticket) for ticket in tickets])
+
+
+async def delete_ticket(request: web.Request) -> web.Response:
+    """Switch a ticket off."""
+    principal, access = require_session(request), request.app[ACCESS]
+    number = int(request.match_info["ticket_id"])
+    await access.database.write(end_ticket, principal.share_id, number, access.clock())
+    access.forget()
+    return web.Response(status=204)
+
+
+def require_session(request: web.Request) -> Principal:
+    """The visitor of the share that the path names."""
+    principal = require_read(request)
+    if principal.kind is not Kind.SHARE or principal.share_id != parse_share_id(request.match_info["share_id"]):
+        raise NotFoundError
+    return principal
+
+
+def cookie_of(request: web.Request, share_id: str) -> str | None:
+    return request.cookies.get(request.app[ACCESS].cookies.name(SessionKind.SHARE, share_id))
+
+
+def step_response(request: web.Request, step: Step) -> web.Response:
+    response = web.json_response({"next": step.next})
+    request.app[ACCESS].cookies.give(response, SessionKind.SHARE, step.share_id, step.cookie)
+    return response
+
+
+def _ticket_json(ticket: Ticket) -> dict[str, Any]:
+    return {
+        "id": ticket.ticket_id,
+        "label": ticket.label,
+        "created_ms": ticket.created_ms,
+        "expires_ms": ticket.expires_ms,
+        "used_ms": ticket.used_ms,
+    }

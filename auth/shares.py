@@ -1,0 +1,288 @@
+"""Share records: which studies a link opens, for how long, with what asked of whoever holds it.
+
+A link is `/s/<id>#<secret>`: the id names the share in logs and on the phone, the secret opens it and is kept as a
+hash. A person's own link is a share too, with the share it came from as parent.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from archive.audit import Action, Event, append
+from archive.database import index_tables
+from archive.database.access_tables import sessions, share_studies, shares, tickets
+from archive.database.engine import Database
+from archive.errors import BadRequestError, NotFoundError
+from archive.identifiers import StudyUID
+from archive.scope import Scope
+from auth.factors import Passwords, check_new_password
+from auth.tokens import SECRET_LENGTH, SHARE_ID_LENGTH, decode_code, grouped, hash_secret, random_code
+
+DAY_S = 86_400
+DEFAULT_TTL_S = 30 * DAY_S
+MAXIMUM_TTL_S = 365 * DAY_S
+MAXIMUM_STUDIES = 100
+MAXIMUM_LABEL_LENGTH = 100
+MAXIMUM_OPENS = 10_000
+
+
+class Mode(StrEnum):
+    """What is asked of whoever holds the link."""
+
+    LINK = "link"
+    PASSWORD = "password"  # noqa: S105 - the word for it
+    CODE = "code"
+    TOTP = "totp"
+    PASSKEY = "passkey"
+    NAMED = "named"
+    """Opens nothing itself: the people named under it have links of their own."""
+
+
+class Ending(StrEnum):
+    """Why a share is over, in the words kept with it."""
+
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    USED_UP = "used-up"
+    WITHDRAWN = "withdrawn"
+    ROTATED = "rotated"
+
+
+@dataclass(frozen=True, slots=True)
+class NewShare:
+    """What a share is made of. `label` says who shares; `password` belongs to Mode.PASSWORD."""
+
+    study_uids: tuple[StudyUID, ...]
+    label: str = ""
+    mode: Mode = Mode.LINK
+    password: str | None = None
+    ttl_s: int = DEFAULT_TTL_S
+    maximum_opens: int | None = None
+    may_download: bool = True
+    with_reports: bool = True
+    frozen: bool = False
+    created_by: str = "command line"
+    owner_id: str | None = None
+    parent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A share's id and secret; the secret exists only here, when the share is made."""
+
+    share_id: str
+    secret: str
+
+    def url(self, public_base: str) -> str:
+        return f"{public_base}/s/{self.share_id}#{self.secret}"
+
+    def typed(self) -> tuple[str, str]:
+        """Id and secret in groups that a person can type at `/c`."""
+        return grouped(self.share_id), grouped(self.secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share as it stands. `ended_reason` is why it opens nothing any more, or None."""
+
+    share_id: str
+    parent_id: str | None
+    owner_id: str | None
+    label: str
+    mode: Mode
+    study_uids: tuple[StudyUID, ...]
+    created_ms: int
+    created_by: str
+    expires_ms: int
+    ended_reason: Ending | None
+    frozen_ms: int | None
+    with_reports: bool
+    may_download: bool
+    maximum_opens: int | None
+    opens: int
+    opened_ms: int | None
+    failures: int
+    paused_until_ms: int
+    password_argon2: str | None
+    secret_sha256: bytes
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(frozenset(self.study_uids), self.frozen_ms, self.with_reports)
+
+
+async def create_share(database: Database, passwords: Passwords, new: NewShare, now_ms: int) -> Link:
+    """Make a share and return its link.
+
+    Raises
+    ------
+    BadRequestError
+        A value is outside its limits.
+    NotFoundError
+        A study is not in the archive.
+    """
+    _check(new)
+    password_argon2 = None if new.password is None else await passwords.hash(new.password)
+    link = Link(random_code(SHARE_ID_LENGTH), random_code(SECRET_LENGTH))
+    await database.write(insert_share, new, link, password_argon2, now_ms)
+    return link
+
+
+async def list_shares(database: Database, now_ms: int) -> list[Share]:
+    return await database.read(_select_shares, now_ms)
+
+
+async def revoke_share(database: Database, share_id: str, by: str, now_ms: int) -> None:
+    """Switch a share off, with the links of its people, its sessions and its tickets."""
+    await database.write(end_share, parse_share_id(share_id), Ending.REVOKED, by, now_ms)
+
+
+def parse_share_id(text: str) -> str:
+    """The share's id, however it was typed. Raises NotFoundError: what cannot be an id is no share."""
+    share_id = decode_code(text, SHARE_ID_LENGTH)
+    if share_id is None:
+        raise NotFoundError
+    return share_id
+
+
+def insert_share(
+    connection: sa.Connection, new: NewShare, link: Link, password_argon2: str | None, now_ms: int
+) -> None:
+    """Write a share whose values were checked; the studies are looked up here, in the same transaction."""
+    present = connection.execute(
+        sa.select(sa.func.count()).where(index_tables.studies.c.study_uid.in_(new.study_uids))
+    ).scalar_one()
+    if present != len(set(new.study_uids)):
+        raise NotFoundError("There is no such study.", parameter="StudyInstanceUID")
+    connection.execute(
+        sa.insert(shares).values(
+            id=link.share_id,
+            parent_id=new.parent_id,
+            owner_id=new.owner_id,
+            secret_sha256=hash_secret(link.secret),
+            label=new.label,
+            mode=str(new.mode),
+            password_argon2=password_argon2,
+            created_ms=now_ms,
+            created_by=new.created_by,
+            expires_ms=now_ms + new.ttl_s * 1000,
+            frozen_ms=now_ms if new.frozen else None,
+            with_reports=new.with_reports,
+            may_download=new.may_download,
+            maximum_opens=new.maximum_opens,
+        )
+    )
+    connection.execute(
+        sa.insert(share_studies), [{"share_id": link.share_id, "study_uid": uid} for uid in sorted(set(new.study_uids))]
+    )
+    detail = {"mode": str(new.mode), "expires_ms": str(now_ms + new.ttl_s * 1000)}
+    events = [
+        Event(Action.SHARE_CREATE, "operator", new.created_by, share_id=link.share_id, study_uid=uid, detail=detail)
+        for uid in sorted(set(new.study_uids))
+    ]
+    append(connection, events, now_ms)
+
+
+def find_share(connection: sa.Connection, share_id: str, now_ms: int) -> Share | None:
+    """The share with this id, living or ended."""
+    row = connection.execute(sa.select(shares).where(shares.c.id == share_id)).mappings().one_or_none()
+    if row is None:
+        return None
+    study_uids = connection.execute(
+        sa.select(share_studies.c.study_uid).where(share_studies.c.share_id == share_id)
+    ).scalars()
+    return _share(row, tuple(study_uids), now_ms)
+
+
+def end_share(connection: sa.Connection, share_id: str, ending: Ending, by: str, now_ms: int) -> None:
+    """End a share and all that came of it. What has ended before keeps its reason."""
+    family = sa.select(shares.c.id).where(sa.or_(shares.c.id == share_id, shares.c.parent_id == share_id))
+    ids = list(connection.execute(family.where(shares.c.ended_ms.is_(None))).scalars())
+    if not ids and find_share(connection, share_id, now_ms) is None:
+        raise NotFoundError("There is no such share.", parameter="share")
+    connection.execute(sa.update(shares).where(shares.c.id.in_(ids)).values(ended_ms=now_ms, ended_reason=str(ending)))
+    for table, condition in (
+        (sessions, sa.and_(sessions.c.kind == "share", sessions.c.subject.in_(ids))),
+        (tickets, tickets.c.share_id.in_(ids)),
+    ):
+        connection.execute(sa.update(table).where(condition, table.c.ended_ms.is_(None)).values(ended_ms=now_ms))
+    events = [
+        Event(Action.SHARE_REVOKE, "operator", by, share_id=ended, detail={"reason": str(ending)}) for ended in ids
+    ]
+    append(connection, events, now_ms)
+
+
+def count_open(connection: sa.Connection, share_id: str, now_ms: int) -> bool:
+    """Count one opening, if one is left: one statement, so that parallel openings cannot pass the limit."""
+    counted = connection.execute(
+        sa.update(shares)
+        .where(
+            shares.c.id == share_id,
+            shares.c.ended_ms.is_(None),
+            sa.or_(shares.c.maximum_opens.is_(None), shares.c.opens < shares.c.maximum_opens),
+        )
+        .values(opens=shares.c.opens + 1, opened_ms=now_ms)
+    )
+    return bool(counted.rowcount)
+
+
+def _select_shares(connection: sa.Connection, now_ms: int) -> list[Share]:
+    studies: dict[str, list[StudyUID]] = {}
+    for row in connection.execute(sa.select(share_studies)):
+        studies.setdefault(row.share_id, []).append(StudyUID(row.study_uid))
+    rows = connection.execute(sa.select(shares).order_by(shares.c.created_ms, shares.c.id)).mappings()
+    return [_share(row, tuple(studies.get(row["id"], ())), now_ms) for row in rows]
+
+
+def _share(row: sa.RowMapping, study_uids: tuple[str, ...], now_ms: int) -> Share:
+    if row["ended_ms"] is not None:
+        ending: Ending | None = Ending(row["ended_reason"])
+    elif row["expires_ms"] <= now_ms:
+        ending = Ending.EXPIRED
+    else:
+        ending = None
+    taken: dict[str, Any] = {name: row[name] for name in _TAKEN}
+    return Share(
+        share_id=row["id"],
+        mode=Mode(row["mode"]),
+        study_uids=tuple(map(StudyUID, study_uids)),
+        ended_reason=ending,
+        **taken,
+    )
+
+
+_TAKEN = (
+    "parent_id",
+    "owner_id",
+    "label",
+    "created_ms",
+    "created_by",
+    "expires_ms",
+    "frozen_ms",
+    "with_reports",
+    "may_download",
+    "maximum_opens",
+    "opens",
+    "opened_ms",
+    "failures",
+    "paused_until_ms",
+    "password_argon2",
+    "secret_sha256",
+)
+
+
+def _check(new: NewShare) -> None:
+    if not 1 <= len(new.study_uids) <= MAXIMUM_STUDIES:
+        raise BadRequestError(f"A share has 1 to {MAXIMUM_STUDIES} studies.", parameter="StudyInstanceUID")
+    if not 60 <= new.ttl_s <= MAXIMUM_TTL_S:
+        raise BadRequestError("A share lives from a minute to 365 days.", parameter="expires")
+    if len(new.label) > MAXIMUM_LABEL_LENGTH or not new.label.isprintable():
+        raise BadRequestError(f"label is at most {MAXIMUM_LABEL_LENGTH} printable characters.", parameter="label")
+    if new.maximum_opens is not None and not 1 <= new.maximum_opens <= MAXIMUM_OPENS:
+        raise BadRequestError(f"A share can be opened 1 to {MAXIMUM_OPENS} times.", parameter="maximum_opens")
+    if (new.mode is Mode.PASSWORD) != (new.password is not None):
+        raise BadRequestError("A password belongs to a share with a password, and to no other.", parameter="password")
+    if new.password is not None:
+        check_new_password(new.password)
