@@ -5,21 +5,22 @@
 
 HOST ?= 127.0.0.1
 PORT ?= 8042
+WITH_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .PHONY: run test format clean
 
 run:
 	@.ci/setup run
-	@.venv/bin/lightbox demo --data ./data --host $(HOST) --port $(PORT)
+	@$(WITH_VENV) lightbox demo --data ./data --host $(HOST) --port $(PORT)
 
 test:
 	@.ci/setup test
-	@.venv/bin/python .ci/check
+	@$(WITH_VENV) python .ci/check
 
 format:
 	@.ci/setup test
-	@.venv/bin/ruff format .
-	@.venv/bin/ruff check --fix .
+	@$(WITH_VENV) ruff format .
+	@$(WITH_VENV) ruff check --fix .
 
 clean:
 	rm -rf .venv .check .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist

@@ -1,6 +1,6 @@
-"""Two gates on the files themselves: which names stand at the top, and how long a module is.
+"""Gates on the files themselves: names at the top, folders that are packages, length of modules.
 
-Usage: tree.py top-level | size     in the tree to look at
+Usage: tree.py top-level | packages | size     in the tree to look at
 """
 
 import subprocess
@@ -21,6 +21,7 @@ TOP_LEVEL = {
     "tests",
 }
 LONGEST_MODULE_LINES = 450
+RUN_BY_PATH = PurePosixPath("archive/database/migrations")  # Alembic reads these as files; nobody imports them
 
 
 def files() -> list[PurePosixPath]:
@@ -36,6 +37,19 @@ def strangers(paths: Iterable[PurePosixPath]) -> list[str]:
     return [f"{name}: no agreed name at the top; move it, or add it to TOP_LEVEL on purpose" for name in names]
 
 
+def hidden(paths: Iterable[PurePosixPath]) -> list[str]:
+    """Return a complaint for each folder of modules that the import rules and the type checker would not see."""
+    paths = set(paths)
+    folders = {path.parent for path in paths if path.suffix == ".py" and path.parts[0] in PACKAGES}
+    complaints = [
+        f"{folder}: modules without an __init__.py; the import contracts would not see them"
+        for folder in sorted(folders)
+        if not folder.is_relative_to(RUN_BY_PATH) and folder / "__init__.py" not in paths
+    ]
+    inits = sorted(path for path in paths if path.parts[0] == "tests" and path.name == "__init__.py")
+    return complaints + [f"{path}: tests are files, not a package" for path in inits]
+
+
 def overgrown(paths: Iterable[PurePosixPath]) -> list[str]:
     """Return a complaint for each module that is longer than allowed."""
     complaints = []
@@ -47,7 +61,11 @@ def overgrown(paths: Iterable[PurePosixPath]) -> list[str]:
     return complaints
 
 
-GATES: dict[str, Callable[[Iterable[PurePosixPath]], list[str]]] = {"top-level": strangers, "size": overgrown}
+GATES: dict[str, Callable[[Iterable[PurePosixPath]], list[str]]] = {
+    "top-level": strangers,
+    "packages": hidden,
+    "size": overgrown,
+}
 
 
 def main() -> int:

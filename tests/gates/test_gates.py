@@ -52,6 +52,7 @@ class Tree:
             self.write(f"{package}/__init__.py", f'"""The package {package}."""\n')
             self.write(f"{package}/py.typed", "")
         self.write("wado/pixels/__init__.py", '"""The pixel core."""\n')
+        self.write("archive/config.py", '"""Settings."""\n')
         self.write("archive/errors.py", '"""The error tree."""\n')
         self.write("archive/cli.py", SMALLEST_ARCHIVE)
         self.write("archive/schema.sql", "CREATE TABLE study (uid TEXT);\n")
@@ -86,7 +87,7 @@ def tree(tmp_path: Path) -> Tree:
 
 
 def test_a_good_tree_passes_every_gate(tree: Tree) -> None:
-    held, said = tree.check("top-level", "size", "format", "lint", "types", "imports", "wheel", "tests")
+    held, said = tree.check("top-level", "packages", "size", "format", "lint", "types", "imports", "wheel", "tests")
     assert held, said
     assert said.endswith("==")  # pytest's closing line is the last one
     assert "1 passed in" in said[said.index("=== summary") :]
@@ -101,6 +102,19 @@ def test_what_git_ignores_may_stand_at_the_top(tree: Tree) -> None:
     tree.write("data/store/blob", "bytes")
     held, said = tree.check("top-level")
     assert held, said
+
+
+def test_a_folder_of_modules_that_is_no_package_is_refused(tree: Tree) -> None:
+    tree.write("archive/pages/desk.py", '"""The desk."""\n')
+    tree.write("archive/database/migrations/env.py", '"""Run by Alembic, by its path."""\n')
+    said = tree.refusal("packages")
+    assert "archive/pages: modules without an __init__.py" in said
+    assert "migrations" not in said
+
+
+def test_tests_that_are_a_package_are_refused(tree: Tree) -> None:
+    tree.write("tests/store/__init__.py", "")
+    assert "tests/store/__init__.py: tests are files" in tree.refusal("packages")
 
 
 @pytest.mark.parametrize(("length_lines", "holds"), [(450, True), (451, False)])
@@ -148,6 +162,7 @@ def test_an_untyped_function_is_refused_in_each_package(tree: Tree) -> None:
         ("The levels of the module map", "archive/errors.py", "import archive.identifiers"),
         ("The levels of the module map", "wado/frames.py", "import qido"),
         ("The levels of the module map", "archive/store/files.py", "import archive.dicom"),
+        ("The levels of the module map", "archive/ingest.py", "import archive.resources"),
         ("Every module of archive has its level", "archive/helpers.py", ""),
         ("aiohttp only where the web is spoken", "archive/index/reader.py", "import aiohttp"),
         ("aiohttp only where the web is spoken", "archive/ingest.py", "from aiohttp import web"),
@@ -160,14 +175,15 @@ def test_an_untyped_function_is_refused_in_each_package(tree: Tree) -> None:
         ("SQL stands with its tables' owners", "qido/results.py", "import sqlalchemy"),
         ("pydicom only where DICOM is read", "wado/metadata.py", "import pydicom"),
         ("pydicom only where DICOM is read", "archive/ingest.py", "from pydicom.uid import UID"),
+        ("Settings are read at the top and handed down", "archive/store/files.py", "import archive.config"),
+        ("Settings are read at the top and handed down", "archive/pages/desk.py", "from archive import config"),
         ("The conformance suite knows nothing of ours", "conformance/report.py", "import archive.errors"),
         ("Nothing of ours leans on the conformance suite", "archive/cli.py", "import conformance"),
     ],
 )
 def test_an_import_against_the_map_is_refused(tree: Tree, contract: str, path: str, line: str) -> None:
-    for module in ("archive/dicom/__init__.py", "archive/identifiers.py", "archive/index/__init__.py"):
-        tree.write(module, '"""A module."""\n')
-    tree.write("archive/store/__init__.py", '"""The store."""\n')
+    for module in ("dicom/__init__", "identifiers", "index/__init__", "pages/__init__", "resources", "store/__init__"):
+        tree.write(f"archive/{module}.py", '"""A module."""\n')
     tree.write("wado/routes.py", '"""Routes."""\n\nimport aiohttp\n')
     held, said = tree.check("imports")
     assert held, said
