@@ -1,0 +1,46 @@
+"""Stored bytes on their way out, in chunks of bounded size."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterable
+
+from archive.errors import StoreError
+from archive.identifiers import Digest
+from archive.instances import Instance, Span
+from archive.store.contract import Store
+
+CHUNK_BYTES = 1 << 20
+IN_LOOP_BYTES = 1 << 20
+"""Up to this size a range is read in the event loop: from the page cache that is quicker than a thread hop."""
+
+
+async def read_span(store: Store, digest: Digest, span: Span) -> bytes:
+    if span.length_bytes <= IN_LOOP_BYTES:
+        return store.read(digest, span)
+    return await asyncio.to_thread(store.read, digest, span)
+
+
+async def span_chunks(store: Store, digest: Digest, spans: Iterable[Span]) -> AsyncIterator[bytes]:
+    """Ranges of a blob, one after another. Raises StoreError when bytes are missing."""
+    for span in spans:
+        end = span.offset + span.length_bytes
+        for offset in range(span.offset, end, CHUNK_BYTES):
+            yield await read_span(store, digest, Span(offset, min(CHUNK_BYTES, end - offset)))
+
+
+async def verified_chunks(store: Store, instance: Instance) -> AsyncIterator[bytes]:
+    """A whole blob. Its last chunk is given only when the bytes have the digest that they are named by.
+
+    Raises StoreError instead of the last chunk when they have not: an answer with damaged bytes never becomes complete.
+    """
+    hasher = hashlib.sha256()
+    held: bytes | None = None
+    async for chunk in span_chunks(store, instance.digest, (Span(0, instance.length_bytes),)):
+        hasher.update(chunk)
+        if held is not None:
+            yield held
+        held = chunk
+    if hasher.hexdigest() != instance.digest:
+        raise StoreError("The bytes of this instance are not those that were saved.")
+    if held is not None:
+        yield held

@@ -1,0 +1,109 @@
+"""Frames (PS3.18 §10.4.1.1.6): a range of the stored file where the syntax is the stored one, else decoded."""
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from archive.dicomweb.media_types import EXPLICIT_VR_LE, Offer
+from archive.dicomweb.multipart_response import Envelope, MultipartResponse, PartHead
+from archive.dicomweb.payload import root_of
+from archive.dicomweb.targets import FramesTarget
+from archive.dicomweb.warnings import warning_value
+from archive.errors import NotAcceptableError, NotFoundError, UnprocessableError
+from archive.instances import FrameLayout, Instance
+from archive.resources import STORE
+from auth.access import scope_of
+from wado.blobs import read_span
+from wado.finding import negotiation_of, require_instance
+from wado.offers import frame_offers
+from wado.sources import PIXELS, frame_source
+
+STORED_IS_NATIVE_LE = frozenset(("1.2.840.10008.1.2", EXPLICIT_VR_LE))
+
+
+async def retrieve_frames(request: web.Request) -> web.StreamResponse:
+    """Send frames in the order asked for, in the transfer syntax that the client prefers.
+
+    Frames past the end are left out with 206 and a Warning when others are there; 404 when none is.
+    """
+    scope = scope_of(request)
+    target = FramesTarget.parse(request.match_info)
+    instance = await require_instance(request, scope, target.instance)
+    offer = _choose(request, instance)
+    numbers = [number for number in target.frame_numbers if number <= instance.frames.count]
+    if not numbers:
+        raise NotFoundError("The instance has no such frame.", parameter="frames")
+    complete = len(numbers) == len(target.frame_numbers)
+    root = root_of(request)
+    if not offer.multipart and len(numbers) == 1:
+        return await _single(request, instance, offer, target.frame_path(numbers[0]), numbers[0])
+    headers = {} if complete else {"Warning": warning_value(str(root), "Some of the frames do not exist.")}
+    envelope = Envelope(offer.media_type, 200 if complete else 206, headers)
+    async with MultipartResponse(request, envelope, _heads(request, instance, offer, target, numbers)) as body:
+        for number in numbers:
+            content = b"" if body.head_only else await frame_bytes(request, instance, number - 1, offer)
+            location = root.uri(target.frame_path(number))
+            await body.part(PartHead(offer.part_content_type, location, len(content)), content)
+    return body.response
+
+
+def _choose(request: web.Request, instance: Instance) -> Offer:
+    offers = frame_offers(instance)
+    if not offers:
+        if instance.frames.layout is FrameLayout.WHOLE:
+            raise UnprocessableError(instance.frames.reason)
+        raise NotFoundError("This instance has no frames.")
+    return negotiation_of(request).choose(offers)
+
+
+def _heads(
+    request: web.Request, instance: Instance, offer: Offer, target: FramesTarget, numbers: Sequence[int]
+) -> list[PartHead] | None:
+    """Heads of all parts where the stored ranges are sent as they lie; None where lengths are known only later."""
+    if not is_stored_range(instance, offer):
+        return None
+    root = root_of(request)
+    return [
+        PartHead(
+            offer.part_content_type,
+            root.uri(target.frame_path(number)),
+            sum(span.length_bytes for span in instance.frames.spans_of(number - 1)),
+        )
+        for number in numbers
+    ]
+
+
+async def _single(
+    request: web.Request, instance: Instance, offer: Offer, path: str, number: int
+) -> web.StreamResponse:
+    content = await frame_bytes(request, instance, number - 1, offer)
+    headers = {"Content-Type": offer.part_content_type, "Content-Location": root_of(request).uri(path)}
+    return web.Response(body=content, headers=headers)
+
+
+def is_stored_range(instance: Instance, offer: Offer) -> bool:
+    """Whether the frame, as offered, is just a range of the blob."""
+    stored = instance.transfer_syntax_uid
+    if instance.frames.layout is FrameLayout.FRAGMENTS:
+        return offer.transfer_syntax_uid == stored
+    if offer.transfer_syntax_uid != EXPLICIT_VR_LE:
+        return False
+    return stored in STORED_IS_NATIVE_LE
+
+
+async def frame_bytes(request: web.Request, instance: Instance, frame_index: int, offer: Offer) -> bytes:
+    """One frame as the offer describes it. Raises UnprocessableError, BusyError, StoreError."""
+    if is_stored_range(instance, offer):
+        spans = instance.frames.spans_of(frame_index)
+        store = request.app[STORE]
+        if len(spans) == 1:
+            return await read_span(store, instance.digest, spans[0])
+        return b"".join([await read_span(store, instance.digest, span) for span in spans])
+    source = await frame_source(request.app[STORE], instance)
+    syntax = offer.transfer_syntax_uid
+    if syntax is None:
+        raise NotAcceptableError
+    pool = request.app[PIXELS]
+    if syntax == EXPLICIT_VR_LE:
+        return await pool.native_frame(source, frame_index)
+    return await pool.transcode_frame(source, frame_index, syntax)

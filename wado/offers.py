@@ -1,0 +1,68 @@
+"""What can be given of an instance, for Accept to choose from (PS3.18 §8.7.3, §10.4.3).
+
+The default of each resource category comes first. What can be made of what is the table of `wado.pixels.transcode`.
+"""
+
+from collections.abc import Iterable
+
+from archive.dicomweb.media_types import EXPLICIT_VR_LE, MEDIA_TYPE_OF_SYNTAX, Offer
+from archive.instances import FrameLayout, Instance
+from wado.pixels.transcode import targets_of
+
+AS_STORED, DECODED, ENCODED = 0, 5, 9
+"""Ranks: what a representation costs the server."""
+NATIVE_SYNTAXES = frozenset(
+    ("1.2.840.10008.1.2", EXPLICIT_VR_LE, "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")
+)
+OCTET_STREAM = "application/octet-stream"
+DICOM = "application/dicom"
+ZIP = "application/zip"
+
+
+def _both_forms(media_type: str, syntax: str, rank: int) -> Iterable[Offer]:
+    yield Offer(media_type, syntax, multipart=True, rank=rank)
+    yield Offer(media_type, syntax, multipart=False, rank=rank)
+
+
+def frame_offers(instance: Instance) -> list[Offer]:
+    """Representations of a frame; empty where the instance has none that can be cut out."""
+    if instance.pixels is None or instance.frames.layout in (FrameLayout.NONE, FrameLayout.WHOLE):
+        return []
+    stored = instance.transfer_syntax_uid
+    targets = targets_of(stored, instance.pixels)
+    offers: list[Offer] = []
+    if stored in NATIVE_SYNTAXES:
+        offers += _both_forms(OCTET_STREAM, EXPLICIT_VR_LE, AS_STORED)
+    else:
+        if EXPLICIT_VR_LE in targets:
+            offers += _both_forms(OCTET_STREAM, EXPLICIT_VR_LE, DECODED)
+        offers += _both_forms(MEDIA_TYPE_OF_SYNTAX.get(stored, OCTET_STREAM), stored, AS_STORED)
+    for target in targets:
+        if target not in (EXPLICIT_VR_LE, stored):
+            offers += _both_forms(MEDIA_TYPE_OF_SYNTAX[target], target, ENCODED)
+    return offers
+
+
+def object_offers(instance: Instance, *, single: bool) -> list[Offer]:
+    """Representations of a whole instance as DICOM files; `single` where the request names one instance."""
+    stored = instance.transfer_syntax_uid
+    syntaxes = [(stored, AS_STORED)]
+    if stored != EXPLICIT_VR_LE and is_expressible(instance):
+        syntaxes.insert(0, (EXPLICIT_VR_LE, DECODED))
+    offers = []
+    for syntax, rank in syntaxes:
+        stands_in = syntax == stored and instance.frames.layout is FrameLayout.WHOLE
+        offers.append(Offer(DICOM, syntax, multipart=True, rank=rank, stands_in=stands_in))
+        if single:
+            offers.append(Offer(DICOM, syntax, multipart=False, rank=rank, stands_in=stands_in))
+    return offers
+
+
+def is_expressible(instance: Instance) -> bool:
+    """Whether the instance can be given in Explicit VR Little Endian."""
+    if instance.transfer_syntax_uid in NATIVE_SYNTAXES:
+        return True
+    if instance.pixels is None:
+        return True
+    whole = instance.frames.layout in (FrameLayout.NONE, FrameLayout.WHOLE)
+    return not whole and EXPLICIT_VR_LE in targets_of(instance.transfer_syntax_uid, instance.pixels)
