@@ -32,9 +32,6 @@ WATCH_EVERY_S = 0.5
 URL_CREDENTIALS = frozenset({"token", "access_token", "auth_token", "api_key", "apikey", "ticket", "authorization"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-PUBLIC_BASE: web.AppKey[str] = web.AppKey("PUBLIC_BASE", str)
-"""Scheme and host by which the world reaches this server, without a slash at the end; the Host header is not asked."""
-
 PRINCIPAL: web.RequestKey[Principal] = web.RequestKey("PRINCIPAL", Principal)
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,12 @@ error raised here (no download, the trail cannot be written) still becomes a sta
 import re
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import StreamWriter
 from aiohttp.typedefs import Handler
 
 from archive.audit import Action, Event, Outcome
-from archive.errors import ForbiddenError
+from archive.errors import ForbiddenError, LightboxError
 from auth.access import ACCESS, Access, access_middleware, principal_of, root_of
 from auth.principals import Kind, Principal
 
@@ -57,7 +59,11 @@ async def gate_middleware(request: web.Request, handler: Handler) -> web.StreamR
 async def before_first_byte(request: web.Request, response: web.StreamResponse) -> None:
     """aiohttp's signal: the head of an answer is about to be sent."""
     if response.status < 400:
-        await pass_gate(request, response)
+        try:
+            await pass_gate(request, response)
+        except LightboxError:
+            _undo_preparation(request.writer)
+            raise
     add_headers(request, response)
 
 
@@ -132,6 +138,12 @@ def add_headers(request: web.Request, response: web.StreamResponse) -> None:
         headers["WWW-Authenticate"] = 'Bearer realm="lightbox"'
         if is_open_root(request) and "Mozilla" not in request.headers.get("User-Agent", ""):
             headers.add("WWW-Authenticate", 'Basic realm="lightbox"')
+
+
+def _undo_preparation(writer: AbstractStreamWriter) -> None:
+    """aiohttp 3.14 keeps the framing of the answer that was refused; the one sent instead would be chunked by it."""
+    if isinstance(writer, StreamWriter):
+        writer.chunked, writer.length, writer._compress = False, None, None
 
 
 async def _write_down(request: web.Request, response: web.StreamResponse, principal: Principal) -> None:
