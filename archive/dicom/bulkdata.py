@@ -7,7 +7,7 @@ from archive.dicom.part10 import FileMeta, Limits, read_file_meta
 from archive.dicom.values import little_endian
 from archive.dicom.walk import BulkValue, walk
 from archive.errors import NotFoundError
-from archive.store.contract import Buffer
+from archive.instances import Buffer
 
 BLOCK_BYTES = 1 << 20
 
