@@ -7,6 +7,9 @@ from typing import Any, Self
 
 from archive.identifiers import Digest, InstanceUID, SeriesUID, StudyUID
 
+Buffer = bytes | memoryview
+"""Bytes of a blob, copied or mapped."""
+
 
 class FrameLayout(IntEnum):
     """How the frames of an instance lie in its blob."""

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from auth.clock import Clock
-from auth.factors import Passwords
-from auth.shares import Mode, NewShare, create_share, list_shares, revoke_share
-from auth.tokens import Role, create_token, list_tokens, parse_roles, revoke_token
 
 from archive.cli.options import DEFAULT_DATA, DataOption, link_base
 from archive.config import load_settings
 from archive.database.engine import Database, migrate
 from archive.identifiers import parse_study_uid
+from auth.clock import Clock
+from auth.factors import Passwords
+from auth.shares import Mode, NewShare, create_share, list_shares, revoke_share
+from auth.tokens import Role, create_token, list_tokens, parse_roles, revoke_token
 
 T = TypeVar("T")
 tokens = typer.Typer(help="Tokens that let machines in: a PACS, a viewer, a script.", no_args_is_help=True)

@@ -11,10 +11,6 @@ from typing import Annotated
 
 import aiohttp
 import typer
-from auth.clock import Clock
-from auth.factors import Passwords
-from auth.shares import NewShare, create_share
-from auth.tokens import Role, create_token
 
 from archive.cli.options import DEFAULT_DATA, DataOption, link_base
 from archive.config import Settings, load_settings
@@ -22,6 +18,10 @@ from archive.database.engine import Database
 from archive.errors import LightboxError
 from archive.identifiers import parse_study_uid
 from archive.samples import PHANTOM_STUDY_UID, head_phantom, sample_files
+from auth.clock import Clock
+from auth.factors import Passwords
+from auth.shares import NewShare, create_share
+from auth.tokens import Role, create_token
 
 START_LIMIT_S = 60
 INSTANCES_A_REQUEST = 20

@@ -9,8 +9,7 @@ from archive.dicom.part10 import Limits, read_file_meta, refuse
 from archive.dicom.walk import Json, Walked, walk
 from archive.errors import RefusedInstanceError
 from archive.identifiers import InstanceUID, SeriesUID, StudyUID, is_uid
-from archive.instances import ParsedInstance, PixelFacts
-from archive.store.contract import Buffer
+from archive.instances import Buffer, ParsedInstance, PixelFacts
 
 NO_SOP_CLASS = 0x0122
 SHARED_GROUPS, VOI_LUT, PIXEL_TRANSFORMATION = "52009229", "00289132", "00289145"

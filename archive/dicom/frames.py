@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from archive.dicom.walk import BulkValue, Walked
-from archive.instances import FrameIndex, FrameLayout, PixelFacts, Span
-from archive.store.contract import Buffer
+from archive.instances import Buffer, FrameIndex, FrameLayout, PixelFacts, Span
 
 MAXIMUM_FRAMES = 1_000_000
 EXTENDED_OFFSET_TABLE, EXTENDED_LENGTHS = "7FE00001", "7FE00002"

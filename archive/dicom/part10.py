@@ -5,7 +5,7 @@ import zlib
 from dataclasses import dataclass
 
 from archive.errors import RefusedInstanceError
-from archive.store.contract import Buffer
+from archive.instances import Buffer
 
 CANNOT_UNDERSTAND = 0xC000
 TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122

@@ -13,8 +13,7 @@ from pydicom.datadict import DicomDictionary, dictionary_VR
 
 from archive.dicom.part10 import FileMeta, Limits, inflate, refuse
 from archive.dicom.values import BINARY_VRS, PARSERS, Encodings, little_endian
-from archive.instances import Span
-from archive.store.contract import Buffer
+from archive.instances import Buffer, Span
 
 BULK_BINARY_BYTES = 1024
 """Longer values of binary VRs become BulkDataURI."""

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from archive.identifiers import Digest
-from archive.instances import Span
-
-Buffer = bytes | memoryview
+from archive.instances import Buffer, Span
 
 
 class Draft(Protocol):

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from archive.errors import StorageFullError, StoreError
 from archive.identifiers import Digest, parse_digest
-from archive.instances import Span
-from archive.store.contract import Buffer
+from archive.instances import Buffer, Span
 
 CHECK_BLOCK_BYTES = 1 << 20
 OUT_OF_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from archive.errors import StoreError
 from archive.identifiers import Digest
-from archive.instances import Span
-from archive.store.contract import Buffer
+from archive.instances import Buffer, Span
 
 
 class MemoryStore:
