@@ -40,7 +40,9 @@ async def retrieve_bulk_value(request: web.Request) -> web.StreamResponse:
     scope = scope_of(request)
     target = BulkdataTarget.parse(request.match_info)
     instance = await require_instance(request, scope, target.instance)
-    found = await asyncio.to_thread(_with_contents, request, instance, lambda data: find_bulk_data(data, target.element_path))
+    found = await asyncio.to_thread(
+        _with_contents, request, instance, lambda data: find_bulk_data(data, target.element_path)
+    )
     offers = _value_offers(instance, found)
     offer = negotiation_of(request).choose(offers)
     location = root_of(request).uri(target.path())
@@ -152,7 +154,11 @@ async def _chunks(
         async for chunk in span_chunks(request.app[STORE], instance.digest, found.spans_within(part)):
             yield chunk
         return
-    position, start, end = 0, part.offset if part else 0, (part.offset + part.length_bytes) if part else found.length_bytes
+    position, start, end = (
+        0,
+        part.offset if part else 0,
+        (part.offset + part.length_bytes) if part else found.length_bytes,
+    )
     for block in found.blocks():
         if position + len(block) > start and position < end:
             yield block[max(0, start - position) : end - position]

@@ -41,4 +41,3 @@ def negotiation_of(request: web.Request) -> Negotiation:
     return Negotiation.parse(
         request.headers.getall("Accept", []), request.query.getall("accept", []), strict=request.app[STRICT_ACCEPT]
     )
-

@@ -73,9 +73,7 @@ def _heads(
     ]
 
 
-async def _single(
-    request: web.Request, instance: Instance, offer: Offer, path: str, number: int
-) -> web.StreamResponse:
+async def _single(request: web.Request, instance: Instance, offer: Offer, path: str, number: int) -> web.StreamResponse:
     content = await frame_bytes(request, instance, number - 1, offer)
     headers = {"Content-Type": offer.part_content_type, "Content-Location": root_of(request).uri(path)}
     return web.Response(body=content, headers=headers)

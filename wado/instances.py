@@ -6,8 +6,8 @@ from aiohttp import web
 
 from archive.dicomweb.media_types import EXPLICIT_VR_LE, Offer
 from archive.dicomweb.multipart_response import Envelope, MultipartResponse, PartHead
-from archive.dicomweb.ranges import is_not_modified, quoted_etag
 from archive.dicomweb.payload import root_of
+from archive.dicomweb.ranges import is_not_modified, quoted_etag
 from archive.dicomweb.targets import InstanceTarget, SeriesTarget, StudyTarget
 from archive.dicomweb.warnings import warning_value
 from archive.errors import NotAcceptableError

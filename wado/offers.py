@@ -11,9 +11,7 @@ from wado.pixels.transcode import targets_of
 
 AS_STORED, DECODED, ENCODED = 0, 5, 9
 """Ranks: what a representation costs the server."""
-NATIVE_SYNTAXES = frozenset(
-    ("1.2.840.10008.1.2", EXPLICIT_VR_LE, "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99")
-)
+NATIVE_SYNTAXES = frozenset(("1.2.840.10008.1.2", EXPLICIT_VR_LE, "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"))
 OCTET_STREAM = "application/octet-stream"
 DICOM = "application/dicom"
 ZIP = "application/zip"
