@@ -20,7 +20,7 @@ from archive.dicomweb.targets import BulkdataTarget, InstanceTarget, SeriesTarge
 from archive.errors import NotFoundError
 from archive.instances import Instance, Span
 from archive.resources import STORE
-from archive.store.contract import Buffer
+from archive.instances import Buffer
 from auth.access import scope_of
 from wado.blobs import span_chunks
 from wado.finding import negotiation_of, require_instance, require_instances

@@ -9,7 +9,7 @@ from archive.dicom.values import little_endian
 from archive.dicom.walk import BulkValue, Json, walk
 from archive.errors import NotFoundError
 from archive.instances import Span
-from archive.store.contract import Buffer
+from archive.instances import Buffer
 
 BLOCK_BYTES = 1 << 20
 MIME_TYPE_OF_DOCUMENT = "00420012"

@@ -1,0 +1,109 @@
+"""The application: open what it needs, put the middlewares in order, add every route."""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+
+from aiohttp import web
+
+import auth.routes
+import qido.routes
+import stow.routes
+import wado.routes
+from archive.config import Settings
+from archive.database.engine import Database, schema_revision
+from archive.dicom.xml_model import to_xml
+from archive.dicomweb.payload import PUBLIC_BASE, TO_XML
+from archive.dicomweb.problems import setup_problems
+from archive.errors import UnsupportedServiceError
+from archive.ingest import Ingest, IngestLimits
+from archive.pages.rendering import PAGES, Pages
+from archive.pages.routes import routes as page_routes
+from archive.resources import DATABASE, INGEST, NO_MATCH_IS_204, STORE, STRICT_ACCEPT
+from archive.store.files import FileStore
+from archive.viewer.routes import routes as viewer_routes
+from auth.access import open_access, require_store, scope_of
+from auth.gate import install
+from wado.pixels.cache import DerivedCache
+from wado.pixels.pool import PixelPool
+from wado.sources import PIXELS
+
+DICOMWEB_ROOTS = ("/dicom-web", "/s/{share_id}/dicom-web", "/t/{ticket}/dicom-web")
+"""For machines and staff with a token; for a share's session; for a ticket."""
+OTHER_SERVICES = ("workitems", "{npi:color-palettes|defined-procedure-protocols|hanging-protocols|implant-templates}")
+"""Services of PS3.18 that are not offered: 501."""
+HEADER_BYTES = 16 << 10
+
+
+def build_app(settings: Settings) -> web.Application:
+    """The whole server on the settings' data; the database must have been migrated."""
+    app = web.Application(client_max_size=1 << 20)
+    setup_problems(app)
+    app.cleanup_ctx.append(_opened(settings))
+    app[STRICT_ACCEPT] = settings.strict_accept
+    app[NO_MATCH_IS_204] = settings.no_match_is_204
+    app[PUBLIC_BASE] = settings.base_url
+    app[TO_XML] = to_xml
+    app[PAGES] = Pages(settings.site_name)
+    for root in DICOMWEB_ROOTS:
+        app.add_routes(dicomweb_routes(root))
+    app.add_routes(auth.routes.routes())
+    app.add_routes(page_routes())
+    app.add_routes(viewer_routes(settings.viewer_folder))
+    app.add_routes([web.get("/health/live", get_live), web.get("/health/ready", get_ready)])
+    return app
+
+
+def dicomweb_routes(root: str) -> list[web.RouteDef]:
+    """Every DICOMweb resource below a root."""
+    return [
+        *stow.routes.routes(root),
+        *qido.routes.routes(root),
+        *wado.routes.routes(root),
+        *(web.route("*", f"{root}/{service}{{rest:.*}}", refuse_service) for service in OTHER_SERVICES),
+    ]
+
+
+async def refuse_service(request: web.Request) -> web.Response:
+    """A service of PS3.18 that this server does not offer."""
+    scope_of(request)
+    raise UnsupportedServiceError("This server offers the Studies service; it has no worklist and no templates.")
+
+
+async def get_live(request: web.Request) -> web.Response:
+    """Whether the process answers at all."""
+    return web.json_response({"status": "live"})
+
+
+async def get_ready(request: web.Request) -> web.Response:
+    """Whether requests can be served: the database answers."""
+    await request.app[DATABASE].read(schema_revision)
+    return web.json_response({"status": "ready"})
+
+
+def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Everything that has to be closed again, in the order in which it is needed."""
+
+    async def opened(app: web.Application) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            database = Database.open(settings.database_path)
+            stack.push_async_callback(database.close)
+            app[DATABASE] = database
+            app[STORE] = FileStore(settings.store_folder)
+            limits = IngestLimits(instance_bytes=settings.instance_limit_bytes)
+            app[INGEST] = Ingest(app[STORE], database, limits)
+            stack.push_async_callback(app[INGEST].close)
+            access = await stack.enter_async_context(open_access(database, settings.base_url))
+            install(app, access)
+            cache = DerivedCache(settings.derived_folder, settings.derived_limit_bytes)
+            app[PIXELS] = await stack.enter_async_context(
+                PixelPool(
+                    workers=settings.codec_workers or os.cpu_count() or 1,
+                    queue_limit=settings.codec_queue_limit,
+                    frame_timeout_s=settings.frame_timeout_s,
+                    cache=cache,
+                )
+            )
+            yield
+
+    return opened
