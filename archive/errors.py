@@ -153,14 +153,17 @@ class RefusedInstanceError(LightboxError):
     `failure_reason` is the value for (0008,1197), PS3.18 Table 10.5.3-2 and PS3.4 Annex B:
     0xA700 out of resources, 0xA900 does not match, 0xC000 cannot understand, 0xC122 transfer
     syntax, 0x0110 processing failure, 0x0111 duplicate SOP instance, 0x0122 SOP class.
+    The UIDs are those of the refused instance, for the response; empty where it did not tell them.
     """
 
     status = 409
     code = "refused-instance"
 
-    def __init__(self, failure_reason: int, message: str) -> None:
+    def __init__(self, failure_reason: int, message: str, *, sop_class_uid: str = "", instance_uid: str = "") -> None:
         super().__init__(message)
         self.failure_reason = failure_reason
+        self.sop_class_uid = sop_class_uid
+        self.instance_uid = instance_uid
 
 
 class BrokenStreamError(Exception):

@@ -158,7 +158,12 @@ class Upload:
             with self._draft.contents() as data:
                 parsed = parse_instance(data, self._limits.parsing)
             if study_uid is not None and parsed.study_uid != study_uid:
-                raise RefusedInstanceError(STUDY_MISMATCH, "The instance is of another study than the request names.")
+                raise RefusedInstanceError(
+                    STUDY_MISMATCH,
+                    "The instance is of another study than the request names.",
+                    sop_class_uid=parsed.sop_class_uid,
+                    instance_uid=parsed.instance_uid,
+                )
             self._draft.keep()
         except BaseException:
             self._draft.discard()

@@ -1,0 +1,119 @@
+"""Store transaction: POST /studies and /studies/{study} (PS3.18 §10.5)."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+import orjson
+from aiohttp import hdrs, web
+
+from archive.dicomweb.header_values import MediaType
+from archive.dicomweb.media_types import Offer, negotiate
+from archive.dicomweb.multipart import IncomingPart, MultipartLimits, MultipartReader, RelatedType
+from archive.dicomweb.payload import JSON, TO_XML, XML, Answer, root_of, send_answer
+from archive.dicomweb.targets import PublicRoot, StudyTarget
+from archive.errors import BadRequestError, PayloadTooLargeError, RefusedInstanceError, UnsupportedMediaTypeError
+from archive.identifiers import StudyUID
+from stow.outcome import CANNOT_UNDERSTAND, Outcome
+from stow.parts import Ingest, Intake, StowLimits, expect_later, read_body
+from stow.response import response_headers, response_module, response_warnings
+
+INGEST: web.AppKey[Ingest] = web.AppKey("ingest")
+AUTHORIZE: web.AppKey[Callable[[web.Request], str]] = web.AppKey("authorize")
+"""Returns the label of the principal that stores; raises UnauthorizedError or ForbiddenError."""
+LIMITS = web.AppKey("stow_limits", StowLimits)
+
+DICOM = "application/dicom"
+RESPONSE_OFFERS = (Offer(JSON), Offer(XML, rank=1), Offer("application/json", rank=2))
+
+
+def routes() -> list[web.RouteDef]:
+    """Paths below a DICOMweb root."""
+    return [web.post(path, store_instances, expect_handler=expect_later) for path in ("/studies", "/studies/{study}")]
+
+
+async def store_instances(request: web.Request) -> web.StreamResponse:
+    """Store what the body holds, each instance for itself; answer when all of it is durable and indexed."""
+    by = request.config_dict[AUTHORIZE](request)
+    study_uid = StudyTarget.parse(request.match_info).study_uid if "study" in request.match_info else None
+    offer = negotiate(request.headers.getall(hdrs.ACCEPT, []), request.query.getall("accept", []), RESPONSE_OFFERS)
+    _refuse_coding(request)
+    intake = Intake(request.config_dict[INGEST], study_uid, by, _limits(request))
+    try:
+        await _read_request(request, intake)
+    except BaseException:
+        await intake.give_up()
+        raise
+    outcome = await intake.index()
+    return await _respond(request, outcome, study_uid, offer)
+
+
+def _limits(request: web.Request) -> StowLimits:
+    return request.config_dict.get(LIMITS) or StowLimits()
+
+
+def _refuse_coding(request: web.Request) -> None:
+    """Raise UnsupportedMediaTypeError for a compressed body: its size would be told too late."""
+    coding = request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
+    if coding not in ("", "identity"):
+        raise UnsupportedMediaTypeError("The body must come without Content-Encoding.", parameter="Content-Encoding")
+
+
+async def _read_request(request: web.Request, intake: Intake) -> None:
+    """Take in every part up to the end of the body.
+
+    Raises BadRequestError, PayloadTooLargeError or UnsupportedMediaTypeError; then nothing must be indexed.
+    """
+    limits = _limits(request)
+    content_type = request.headers.get(hdrs.CONTENT_TYPE, "")
+    if _name_of(content_type) == DICOM:
+        await intake.take(1, read_body(request, limits))
+        return
+    related = RelatedType.parse(content_type)
+    if related.type != DICOM:
+        message = f'Instances are stored from {DICOM} or multipart/related; type="{DICOM}".'
+        raise UnsupportedMediaTypeError(message, parameter="Content-Type")
+    reader = MultipartReader(read_body(request, limits), related.boundary, MultipartLimits(parts=limits.parts))
+    async for part in reader:
+        await _take_part(intake, part)
+    if intake.is_empty:
+        raise BadRequestError("The request holds no instance.", parameter="body")
+
+
+def _name_of(content_type: str) -> str:
+    try:
+        return MediaType.parse(content_type).name
+    except ValueError:
+        return ""
+
+
+async def _take_part(intake: Intake, part: IncomingPart) -> None:
+    """A part that says it is something else than DICOM fails alone; one that says nothing is taken for DICOM."""
+    text = part.headers.get("content-type", DICOM)
+    if _name_of(text) != DICOM:
+        intake.refuse(part.position, RefusedInstanceError(CANNOT_UNDERSTAND, "The part is not application/dicom."))
+        return
+    encoding = part.headers.get("content-transfer-encoding", "binary").lower()
+    if encoding not in ("binary", "8bit") or "content-encoding" in part.headers:
+        message = "The part is encoded; it must come as binary, without coding."
+        intake.refuse(part.position, RefusedInstanceError(CANNOT_UNDERSTAND, message))
+        return
+    await intake.take(part.position, part.chunks())
+
+
+async def _respond(
+    request: web.Request, outcome: Outcome, study_uid: StudyUID | None, offer: Offer
+) -> web.StreamResponse:
+    root: PublicRoot = root_of(request)
+    if outcome.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        failure = outcome.failed[0]
+        raise PayloadTooLargeError(failure.message, limit_bytes=failure.limit_bytes or 0)
+    module = response_module(outcome, root, study_uid)
+    body = request.config_dict[TO_XML](module) if offer.media_type == XML else orjson.dumps(module)
+    answer = Answer(
+        body,
+        media_type=offer.media_type,
+        status=int(outcome.status),
+        headers=response_headers(outcome, root, study_uid),
+        warnings=response_warnings(outcome, root),
+    )
+    return await send_answer(request, answer)
