@@ -11,7 +11,7 @@ import qido.routes
 import stow.routes
 import wado.routes
 from archive.config import Settings
-from archive.database.engine import Database, schema_revision
+from archive.database.engine import Database
 from archive.dicom.xml_model import to_xml
 from archive.dicomweb.payload import PUBLIC_BASE, TO_XML
 from archive.dicomweb.problems import setup_problems
@@ -19,11 +19,12 @@ from archive.errors import UnsupportedServiceError
 from archive.ingest import Ingest, IngestLimits
 from archive.pages.rendering import PAGES, Pages
 from archive.pages.routes import routes as page_routes
-from archive.resources import DATABASE, INGEST, NO_MATCH_IS_204, STORE, STRICT_ACCEPT
+from archive.resources import DATABASE, NO_MATCH_IS_204, STORE, STRICT_ACCEPT
 from archive.store.files import FileStore
 from archive.viewer.routes import routes as viewer_routes
 from auth.access import open_access, require_store, scope_of
 from auth.gate import install
+from stow.parts import StowLimits
 from wado.pixels.cache import DerivedCache
 from wado.pixels.pool import PixelPool
 from wado.sources import PIXELS
@@ -44,6 +45,8 @@ def build_app(settings: Settings) -> web.Application:
     app[NO_MATCH_IS_204] = settings.no_match_is_204
     app[PUBLIC_BASE] = settings.base_url
     app[TO_XML] = to_xml
+    app[stow.routes.AUTHORIZE] = require_store
+    app[stow.routes.LIMITS] = StowLimits(request_bytes=settings.request_limit_bytes, parts=settings.parts_limit)
     app[PAGES] = Pages(settings.site_name)
     for root in DICOMWEB_ROOTS:
         app.add_routes(dicomweb_routes(root))
@@ -77,7 +80,7 @@ async def get_live(request: web.Request) -> web.Response:
 
 async def get_ready(request: web.Request) -> web.Response:
     """Whether requests can be served: the database answers."""
-    await request.app[DATABASE].read(schema_revision)
+    await request.app[DATABASE].read(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one())
     return web.json_response({"status": "ready"})
 
 
@@ -91,8 +94,9 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
             app[DATABASE] = database
             app[STORE] = FileStore(settings.store_folder)
             limits = IngestLimits(instance_bytes=settings.instance_limit_bytes)
-            app[INGEST] = Ingest(app[STORE], database, limits)
-            stack.push_async_callback(app[INGEST].close)
+            ingest = Ingest(app[STORE], database, limits)
+            stack.push_async_callback(ingest.close)
+            app[stow.routes.INGEST] = ingest
             access = await stack.enter_async_context(open_access(database, settings.base_url))
             install(app, access)
             cache = DerivedCache(settings.derived_folder, settings.derived_limit_bytes)

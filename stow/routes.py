@@ -26,9 +26,10 @@ DICOM = "application/dicom"
 RESPONSE_OFFERS = (Offer(JSON), Offer(XML, rank=1), Offer("application/json", rank=2))
 
 
-def routes() -> list[web.RouteDef]:
-    """Paths below a DICOMweb root."""
-    return [web.post(path, store_instances, expect_handler=expect_later) for path in ("/studies", "/studies/{study}")]
+def routes(root: str = "") -> list[web.RouteDef]:
+    """The transaction's resources below a DICOMweb root."""
+    paths = ("/studies", "/studies/{study}")
+    return [web.post(root + path, store_instances, expect_handler=expect_later) for path in paths]
 
 
 async def store_instances(request: web.Request) -> web.StreamResponse:

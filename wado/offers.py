@@ -35,6 +35,8 @@ def frame_offers(instance: Instance) -> list[Offer]:
         if EXPLICIT_VR_LE in targets:
             offers += _both_forms(OCTET_STREAM, EXPLICIT_VR_LE, DECODED)
         offers += _both_forms(MEDIA_TYPE_OF_SYNTAX.get(stored, OCTET_STREAM), stored, AS_STORED)
+        # What OHIF asks for: octets of whatever syntax is stored; the part's transfer-syntax says which.
+        offers += _both_forms(OCTET_STREAM, stored, AS_STORED)
     for target in targets:
         if target not in (EXPLICIT_VR_LE, stored):
             offers += _both_forms(MEDIA_TYPE_OF_SYNTAX[target], target, ENCODED)
