@@ -11,6 +11,7 @@ WITH_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 run:
 	@.ci/setup run
+	@$(WITH_VENV) lightbox viewer install --data ./data
 	@$(WITH_VENV) lightbox demo --data ./data --host $(HOST) --port $(PORT)
 
 test:

@@ -18,9 +18,8 @@ from archive.dicomweb.payload import root_of
 from archive.dicomweb.ranges import applies, is_not_modified, parse_range, quoted_etag
 from archive.dicomweb.targets import BulkdataTarget, InstanceTarget, SeriesTarget, StudyTarget
 from archive.errors import NotFoundError
-from archive.instances import Instance, Span
+from archive.instances import Buffer, Instance, Span
 from archive.resources import STORE
-from archive.instances import Buffer
 from auth.access import scope_of
 from wado.blobs import span_chunks
 from wado.finding import negotiation_of, require_instance, require_instances

@@ -8,8 +8,7 @@ from archive.dicom.part10 import FileMeta, Limits, read_file_meta
 from archive.dicom.values import little_endian
 from archive.dicom.walk import BulkValue, Json, walk
 from archive.errors import NotFoundError
-from archive.instances import Span
-from archive.instances import Buffer
+from archive.instances import Buffer, Span
 
 BLOCK_BYTES = 1 << 20
 MIME_TYPE_OF_DOCUMENT = "00420012"

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
 from aiohttp import web
 
+from archive.database.engine import Connection
 from archive.index.reader import InstanceSummary, SeriesOverview, StudyOverview, find_study_overview
 from archive.pages.messages import Language
 from archive.pages.rendering import PAGES
@@ -105,9 +105,7 @@ async def get_images(request: web.Request) -> web.StreamResponse:
     return pages.respond(request, "images.html", context)
 
 
-def _look(
-    connection: sa.Connection, share_id: str, scope: Scope, now_ms: int
-) -> tuple[Share, list[StudyOverview]] | None:
+def _look(connection: Connection, share_id: str, scope: Scope, now_ms: int) -> tuple[Share, list[StudyOverview]] | None:
     share = find_share(connection, share_id, now_ms)
     if share is None:
         return None
