@@ -9,8 +9,6 @@ from archive.store.contract import Store
 DATABASE: web.AppKey[Database] = web.AppKey("DATABASE", Database)
 STORE: web.AppKey[Store] = web.AppKey("STORE", Store)
 INGEST: web.AppKey[Ingest] = web.AppKey("INGEST", Ingest)
-PUBLIC_BASE: web.AppKey[str] = web.AppKey("PUBLIC_BASE", str)
-"""Scheme and authority that people and viewers use, without a slash at the end; never taken from a request."""
 STRICT_ACCEPT: web.AppKey[bool] = web.AppKey("STRICT_ACCEPT", bool)
 """Whether a request without Accept is answered 406 (PS3.18 §8.7.5)."""
 NO_MATCH_IS_204: web.AppKey[bool] = web.AppKey("NO_MATCH_IS_204", bool)
