@@ -13,13 +13,14 @@ from archive.dicomweb.payload import JSON, TO_XML, XML, Answer, root_of, send_an
 from archive.dicomweb.targets import PublicRoot, StudyTarget
 from archive.errors import BadRequestError, PayloadTooLargeError, RefusedInstanceError, UnsupportedMediaTypeError
 from archive.identifiers import StudyUID
+from archive.resources import INGEST, STRICT_ACCEPT
+from auth.access import require_store
 from stow.outcome import CANNOT_UNDERSTAND, Outcome
-from stow.parts import Ingest, Intake, StowLimits, expect_later, read_body
+from stow.parts import Intake, StowLimits, expect_later, read_body
 from stow.response import response_headers, response_module, response_warnings
 
-INGEST: web.AppKey[Ingest] = web.AppKey("ingest")
 AUTHORIZE: web.AppKey[Callable[[web.Request], str]] = web.AppKey("authorize")
-"""Returns the label of the principal that stores; raises UnauthorizedError or ForbiddenError."""
+"""Who may store, where it is not `auth.access.require_store` that says so."""
 LIMITS = web.AppKey("stow_limits", StowLimits)
 
 DICOM = "application/dicom"
@@ -27,16 +28,18 @@ RESPONSE_OFFERS = (Offer(JSON), Offer(XML, rank=1), Offer("application/json", ra
 
 
 def routes(root: str = "") -> list[web.RouteDef]:
-    """The transaction's resources below a DICOMweb root."""
-    paths = ("/studies", "/studies/{study}")
-    return [web.post(root + path, store_instances, expect_handler=expect_later) for path in paths]
+    """The store resources below a DICOMweb root."""
+    return [
+        web.post(f"{root}{path}", store_instances, expect_handler=expect_later)
+        for path in ("/studies", "/studies/{study}")
+    ]
 
 
 async def store_instances(request: web.Request) -> web.StreamResponse:
     """Store what the body holds, each instance for itself; answer when all of it is durable and indexed."""
-    by = request.config_dict[AUTHORIZE](request)
+    by = request.config_dict.get(AUTHORIZE, require_store)(request)
     study_uid = StudyTarget.parse(request.match_info).study_uid if "study" in request.match_info else None
-    offer = negotiate(request.headers.getall(hdrs.ACCEPT, []), request.query.getall("accept", []), RESPONSE_OFFERS)
+    offer = _negotiate_response(request)
     _refuse_coding(request)
     intake = Intake(request.config_dict[INGEST], study_uid, by, _limits(request))
     try:
@@ -46,6 +49,12 @@ async def store_instances(request: web.Request) -> web.StreamResponse:
         raise
     outcome = await intake.index()
     return await _respond(request, outcome, study_uid, offer)
+
+
+def _negotiate_response(request: web.Request) -> Offer:
+    """The form of the answer, settled before anything is stored."""
+    accept, query = request.headers.getall(hdrs.ACCEPT, []), request.query.getall("accept", [])
+    return negotiate(accept, query, RESPONSE_OFFERS, strict=request.config_dict.get(STRICT_ACCEPT, False))
 
 
 def _limits(request: web.Request) -> StowLimits:

@@ -14,8 +14,9 @@ from archive.dicomweb.problems import setup_problems
 from archive.errors import ForbiddenError, PayloadTooLargeError, RefusedInstanceError, StorageFullError
 from archive.identifiers import InstanceUID, SeriesUID, StudyUID
 from archive.instances import FrameIndex, FrameLayout, ParsedInstance, StoredInstance
+from archive.resources import INGEST
 from stow.parts import StowLimits
-from stow.routes import AUTHORIZE, INGEST, LIMITS, routes
+from stow.routes import AUTHORIZE, LIMITS, routes
 
 BASE = "https://pacs.example"
 ROOT = f"{BASE}/dicom-web"
@@ -136,12 +137,10 @@ def stow_with(ingest: FakeIngest, aiohttp_client: AiohttpClient) -> Callable[[St
 async def start(ingest: FakeIngest, aiohttp_client: AiohttpClient, limits: StowLimits) -> StowClient:
     app = web.Application()
     setup_problems(app)
-    app[INGEST] = ingest
+    app[INGEST] = ingest  # type: ignore[assignment]  # the stand-in has what stow uses
     app[AUTHORIZE] = authorize
     app[LIMITS] = limits
     app[PUBLIC_BASE] = BASE
     app[TO_XML] = lambda module: f"<NativeDicomModel>{len(module)}</NativeDicomModel>".encode()
-    dicomweb = web.Application()
-    dicomweb.add_routes(routes())
-    app.add_subapp("/dicom-web", dicomweb)
+    app.add_routes(routes("/dicom-web"))
     return await aiohttp_client(app)

@@ -1,7 +1,6 @@
-"""POST /studies over a real connection: the truth table, the response, and every kind of bad body."""
+"""POST /studies: the truth table, the response, and every kind of bad body."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
@@ -369,100 +368,3 @@ async def test_what_was_indexed_before_the_disk_was_full_is_acknowledged_and_the
 async def test_many_parts_keep_their_order(stow: StowClient) -> None:
     contents = [f"1.1/1.2/1.{i}/1.9".encode() for i in range(600)]
     assert stored(await module_of(await post(stow, *contents))) == [f"1.{i}" for i in range(600)]
-
-
-@contextlib.asynccontextmanager
-async def connected(stow: StowClient) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", stow.port)
-    try:
-        async with asyncio.timeout(20):
-            yield reader, writer
-    finally:
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-
-
-async def raw(stow: StowClient, request: bytes) -> bytes:
-    async with connected(stow) as (reader, writer):
-        writer.write(request)
-        return await reader.readuntil(b"\r\n\r\n")
-
-
-def head(*lines: str) -> bytes:
-    return "\r\n".join(["POST /dicom-web/studies HTTP/1.1", "Host: x", *lines, "", ""]).encode()
-
-
-async def test_a_client_that_expects_100_continue_is_invited_and_then_answered(stow: StowClient) -> None:
-    body = body_of([ONE])
-    async with connected(stow) as (reader, writer):
-        writer.write(head(f"Content-Type: {RELATED}", f"Content-Length: {len(body)}", "Expect: 100-continue"))
-        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
-        writer.write(body)
-        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
-
-
-@pytest.mark.parametrize(
-    ("lines", "status"),
-    [
-        (["Content-Type: text/plain", "Content-Length: 9"], 415),
-        ([f"Content-Type: {RELATED}", f"Content-Length: {1 << 50}"], 413),
-        ([f"Content-Type: {RELATED}", "Content-Length: 9", "Authorization: Bearer reader"], 403),
-        ([f"Content-Type: {RELATED}", "Content-Length: 9", "Accept: text/csv"], 406),
-    ],
-)
-async def test_what_will_be_refused_is_refused_before_the_body_is_sent(
-    stow: StowClient, lines: list[str], status: int
-) -> None:
-    answer = await raw(stow, head(*lines, "Expect: 100-continue"))
-    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
-
-
-async def test_another_expectation_is_417(stow: StowClient) -> None:
-    answer = await raw(stow, head(f"Content-Type: {RELATED}", "Content-Length: 3", "Expect: tea") + b"abc")
-    assert answer.startswith(b"HTTP/1.1 417")
-
-
-@pytest.mark.parametrize("sent", [b"zz\r\nabc", b"5\r\nabc\r\n0\r\n\r\n"])
-async def test_a_broken_chunk_is_400(stow: StowClient, ingest: FakeIngest, sent: bytes) -> None:
-    request = head(f"Content-Type: {RELATED}", "Transfer-Encoding: chunked")
-    answer = await raw(stow, request + sent)
-    assert answer.split()[1] == b"400"
-    assert ingest.open == 0
-
-
-async def test_a_body_that_stops_arriving_is_given_up(
-    stow_with: Callable[[StowLimits], Awaitable[StowClient]], ingest: FakeIngest
-) -> None:
-    stow = await stow_with(StowLimits(idle_s=0.1))
-    body = body_of([ONE, TWO])
-    request = head(f"Content-Type: {RELATED}", f"Content-Length: {len(body)}")
-    answer = await raw(stow, request + body[:80])
-    assert answer.startswith(b"HTTP/1.1 400")
-    assert ingest.indexed == {}
-    assert ingest.open == 0
-
-
-async def test_a_bad_chunk_size_in_a_later_packet_does_not_hang(
-    stow_with: Callable[[StowLimits], Awaitable[StowClient]],
-) -> None:
-    stow = await stow_with(StowLimits(idle_s=0.5))
-    async with connected(stow) as (reader, writer):
-        writer.write(head(f"Content-Type: {RELATED}", "Transfer-Encoding: chunked", "Expect: 100-continue"))
-        await reader.readuntil(b"100 Continue\r\n\r\n")
-        writer.write(b"xyz\r\nabc\r\n")
-        assert (await reader.read(12)) in (b"HTTP/1.1 400", b"")
-
-
-async def test_a_client_that_goes_away_in_its_upload_leaves_nothing(stow: StowClient, ingest: FakeIngest) -> None:
-    async with connected(stow) as (reader, writer):
-        body = body_of([ONE, TWO])
-        writer.write(head(f"Content-Type: {RELATED}", f"Content-Length: {len(body)}", "Expect: 100-continue"))
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(body[:80])
-        await writer.drain()
-    assert (await post(stow, OTHER)).status == 200
-    async with asyncio.timeout(20):
-        while ingest.open:
-            await asyncio.sleep(0.01)
-    assert set(ingest.indexed) == {"2.3"}
