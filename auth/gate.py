@@ -42,7 +42,7 @@ def install(app: web.Application, access: Access) -> None:
     """Make `app` closed by default. Comes after the middleware that turns errors into answers."""
     app[ACCESS] = access
     app.middlewares.extend((access_middleware, gate_middleware))
-    app.on_response_prepare.append(before_first_byte)
+    app.on_response_prepare.insert(0, before_first_byte)  # before anyone notes that the answer has begun
 
 
 @web.middleware

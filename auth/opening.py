@@ -30,13 +30,49 @@ from auth.shares import Ending, Mode, Share, count_open, find_share
 from auth.tokens import SECRET_LENGTH, SHARE_ID_LENGTH, decode_code, is_secret
 
 NO_SHARE_SHA256 = bytes(32)
-REASONS = {
-    Ending.EXPIRED: "This link has expired.",
-    Ending.REVOKED: "This link was switched off by whoever shared it.",
-    Ending.USED_UP: "This link has been opened as often as it may be.",
-    Ending.WITHDRAWN: "The patient has withdrawn consent; this link is switched off.",
-    Ending.ROTATED: "This link was replaced by a newer one.",
+
+
+class UnknownLinkError(NotFoundError):
+    code = "unknown-link"
+
+
+class ExpiredLinkError(GoneError):
+    code = "link-expired"
+
+
+class RevokedLinkError(GoneError):
+    code = "link-revoked"
+
+
+class UsedUpLinkError(GoneError):
+    code = "link-used-up"
+
+
+class WithdrawnLinkError(GoneError):
+    code = "link-withdrawn"
+
+
+class ReplacedLinkError(GoneError):
+    code = "link-replaced"
+
+
+class WrongPasswordError(ForbiddenError):
+    code = "wrong-password"
+
+
+_ENDED: dict[Ending, tuple[type[GoneError], str]] = {
+    Ending.EXPIRED: (ExpiredLinkError, "This link has expired."),
+    Ending.REVOKED: (RevokedLinkError, "This link was switched off by whoever shared it."),
+    Ending.USED_UP: (UsedUpLinkError, "This link has been opened as often as it may be."),
+    Ending.WITHDRAWN: (WithdrawnLinkError, "The patient has withdrawn consent; this link is switched off."),
+    Ending.ROTATED: (ReplacedLinkError, "This link was replaced by a newer one."),
 }
+
+
+def ended(ending: Ending) -> GoneError:
+    """The error that tells why a link is over."""
+    kind, message = _ENDED[ending]
+    return kind(message)
 
 
 class Next(StrEnum):
@@ -87,9 +123,9 @@ async def open_link(access: Access, typed_id: str, typed_secret: str, visitor: V
     # The comparison is made for an unknown id as well, so that both wrong answers take the same time.
     if not is_secret(secret, share.secret_sha256 if share else NO_SHARE_SHA256) or share is None:
         access.unknown_links.count(visitor.network, now_ms)
-        raise NotFoundError("This link is not known here. Check that it was copied whole.")
+        raise UnknownLinkError("This link is not known here. Check that it was copied whole.")
     if share.ended_reason is not None:
-        raise GoneError(REASONS[share.ended_reason])
+        raise ended(share.ended_reason)
     return await access.database.write(_begin, share, visitor, now_ms)
 
 
@@ -109,7 +145,7 @@ async def give_password(access: Access, share_id: str, cookie: str | None, passw
     taken = await access.database.write(take_step, (share_id, Mode.PASSWORD), cookie, now_ms)
     if not await access.passwords.is_right(password, taken.share.password_argon2 or ""):
         await access.database.write(tell_failure, taken, visitor, now_ms)
-        raise ForbiddenError("This password is not right.", parameter="password")
+        raise WrongPasswordError("This password is not right.", parameter="password")
     return await access.database.write(finish_step, taken, visitor, now_ms)
 
 
@@ -130,7 +166,7 @@ def take_step(connection: sa.Connection, step: tuple[str, Mode], cookie: str | N
     if session is None or share is None or share.mode is not mode:
         raise UnauthorizedError("Open the link first.")
     if share.ended_reason is not None:
-        raise GoneError(REASONS[share.ended_reason])
+        raise ended(share.ended_reason)
     return Taken(share, session, take_try(connection, session, now_ms))
 
 
@@ -162,7 +198,7 @@ def _begin(connection: sa.Connection, share: Share, visitor: Visitor, now_ms: in
 
 def _count(connection: sa.Connection, share: Share, now_ms: int) -> None:
     if not count_open(connection, share.share_id, now_ms):
-        raise GoneError(REASONS[Ending.USED_UP])
+        raise ended(Ending.USED_UP)
 
 
 def _tell(

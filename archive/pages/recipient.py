@@ -81,12 +81,18 @@ class StudyLook:
 
 async def get_link(request: web.Request) -> web.Response:
     """The page that a link opens: nothing on it depends on the link, so it tells nothing about it."""
-    return request.app[PAGES].respond(request, "link.html", {})
+    return request.app[PAGES].respond(request, "link.html", {"problems": problem_texts(request)})
 
 
 async def get_typed_code(request: web.Request) -> web.Response:
     """Where a code from paper is typed."""
-    return request.app[PAGES].respond(request, "code.html", {})
+    return request.app[PAGES].respond(request, "code.html", {"problems": problem_texts(request)})
+
+
+def problem_texts(request: web.Request) -> dict[str, str]:
+    """What the script says instead of the API's English, by the API's codes."""
+    texts = request.app[PAGES].language(request).texts
+    return {key.removeprefix("problem."): text for key, text in texts.items() if key.startswith("problem.")}
 
 
 async def get_images(request: web.Request) -> web.StreamResponse:

@@ -1,7 +1,7 @@
 """An archive with four studies of two patients, and a small app with the access control in front of stand-in routes."""
 
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from archive.database import index_tables
 from archive.database.access_tables import audit_events
 from archive.database.engine import Database, migrate
-from archive.errors import LightboxError, NotFoundError, TooManyRequestsError
+from archive.dicomweb.problems import setup_problems
+from archive.errors import NotFoundError
 from archive.identifiers import StudyUID
 from auth.access import Access, open_access, require_admin, require_store, root_of, scope_of
 from auth.factors import Passwords
@@ -98,16 +99,6 @@ async def archive(migrated: Path, tmp_path: Path) -> AsyncIterator[Archive]:
     await database.close()
 
 
-@web.middleware
-async def told_plainly(request: web.Request, handler: Callable) -> web.StreamResponse:  # type: ignore[type-arg]
-    """Stands in for the archive's own mapping of errors to answers."""
-    try:
-        return await handler(request)
-    except LightboxError as error:
-        headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, TooManyRequestsError) else {}
-        return web.json_response({"code": error.code, "message": error.message}, status=error.status, headers=headers)
-
-
 def dicomweb_stand_in() -> list[web.RouteDef]:
     async def studies(request: web.Request) -> web.Response:
         scope = scope_of(request)
@@ -152,7 +143,8 @@ def dicomweb_stand_in() -> list[web.RouteDef]:
 
 @pytest.fixture
 async def client(archive: Archive) -> AsyncIterator[TestClient]:  # type: ignore[type-arg]
-    app = web.Application(middlewares=[told_plainly])
+    app = web.Application()
+    setup_problems(app)
     install(app, archive.access)
     app.add_routes(routes())
     app.add_routes(dicomweb_stand_in())

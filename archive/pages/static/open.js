@@ -3,6 +3,7 @@
 (() => {
   const box = document.getElementById("opening");
   const problem = box.querySelector("[data-problem]");
+  const texts = JSON.parse(box.querySelector("[data-texts]").textContent);
   const search = location.search;
   let shareId = (location.pathname.match(/^\/s\/([^/]+)/) || [])[1] || "";
   let secret = "";
@@ -33,7 +34,7 @@
       const told = await answer.json().catch(() => ({}));
       if (answer.ok) return told;
       const wait = answer.headers.get("Retry-After");
-      problem.textContent = (told.message || box.dataset.failed) + (wait ? ` ${box.dataset.limit.replace("{seconds}", wait)}` : "");
+      problem.textContent = (texts[told.code] || told.message || box.dataset.failed) + (wait ? ` ${box.dataset.limit.replace("{seconds}", wait)}` : "");
     } catch {
       problem.textContent = box.dataset.failed;
     } finally {

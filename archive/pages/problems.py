@@ -1,0 +1,21 @@
+"""An error as a page, where a person's browser asked for one."""
+
+from aiohttp import web
+
+from archive.dicomweb.problems import REQUEST_ID, Problem
+from archive.pages.rendering import PAGES
+
+_MACHINE_PATHS = ("/api/", "/dicom-web", "/t/", "/health")
+_TOLD_BY_STATUS = (401, 403, 404)
+
+
+def present_problem(request: web.Request, problem: Problem) -> web.Response | None:
+    """The page for a problem; None where a program asked and wants the JSON body."""
+    path = request.path
+    if path.startswith(_MACHINE_PATHS) or "/dicom-web" in path or "text/html" not in request.headers.get("Accept", ""):
+        return None
+    key = f"error.{problem.status}" if problem.status in _TOLD_BY_STATUS else "error.other"
+    context = {"key": key, "request_id": request.get(REQUEST_ID, "")}
+    response = request.app[PAGES].respond(request, "problem.html", context, status=problem.status)
+    response.headers.update(problem.headers)
+    return response
