@@ -19,10 +19,10 @@ from archive.errors import UnsupportedServiceError
 from archive.ingest import Ingest, IngestLimits
 from archive.pages.rendering import PAGES, Pages
 from archive.pages.routes import routes as page_routes
-from archive.resources import DATABASE, NO_MATCH_IS_204, STORE, STRICT_ACCEPT
+from archive.resources import DATABASE, INGEST, NO_MATCH_IS_204, STORE, STRICT_ACCEPT
 from archive.store.files import FileStore
 from archive.viewer.routes import routes as viewer_routes
-from auth.access import open_access, require_store, scope_of
+from auth.access import open_access, scope_of
 from auth.gate import install
 from stow.parts import StowLimits
 from wado.pixels.cache import DerivedCache
@@ -45,7 +45,6 @@ def build_app(settings: Settings) -> web.Application:
     app[NO_MATCH_IS_204] = settings.no_match_is_204
     app[PUBLIC_BASE] = settings.base_url
     app[TO_XML] = to_xml
-    app[stow.routes.AUTHORIZE] = require_store
     app[stow.routes.LIMITS] = StowLimits(request_bytes=settings.request_limit_bytes, parts=settings.parts_limit)
     app[PAGES] = Pages(settings.site_name)
     for root in DICOMWEB_ROOTS:
@@ -96,7 +95,7 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
             limits = IngestLimits(instance_bytes=settings.instance_limit_bytes)
             ingest = Ingest(app[STORE], database, limits)
             stack.push_async_callback(ingest.close)
-            app[stow.routes.INGEST] = ingest
+            app[INGEST] = ingest
             access = await stack.enter_async_context(open_access(database, settings.base_url))
             install(app, access)
             cache = DerivedCache(settings.derived_folder, settings.derived_limit_bytes)

@@ -1,0 +1,94 @@
+"""A real `lightbox serve` for tests: its own process, its own data, a free port."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+START_LIMIT_S = 60.0
+STOP_LIMIT_S = 40.0
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(slots=True)
+class Server:
+    """A running server. `kill` is kill -9 of all its processes."""
+
+    data: Path
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def dicomweb(self) -> str:
+        return f"{self.base}/dicom-web"
+
+    def token(self, role: str) -> str:
+        return lightbox("token", "create", "--data", str(self.data), "--role", role, f"test {role}").strip()
+
+    def share(self, study_uid: str, *options: str) -> str:
+        return lightbox("share", "create", "--data", str(self.data), *options, study_uid).strip()
+
+    def kill(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(STOP_LIMIT_S)
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(STOP_LIMIT_S)
+
+
+def lightbox(*arguments: str) -> str:
+    """Run a `lightbox` command to its end; its standard output. Fails the test when the command fails."""
+    command = [sys.executable, "-m", "archive.cli", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
+    assert done.returncode == 0, f"lightbox {' '.join(arguments[:2])} failed: {done.stderr}"
+    return done.stdout
+
+
+def start_server(data: Path, *options: str) -> Server:
+    """Start a server on `data` and wait until it is ready."""
+    port = free_port()
+    command = [sys.executable, "-m", "archive.cli", "serve", "--data", str(data), "--port", str(port), *options]
+    log = (data.parent / f"{data.name}.log").open("ab")
+    process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+    log.close()
+    server = Server(data, port, process)
+    deadline = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"The server ended: {(data.parent / f'{data.name}.log').read_text()}"
+        try:
+            with urllib.request.urlopen(f"{server.base}/health/ready", timeout=5):
+                return server
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.05)
+    raise TimeoutError("The server was not ready in time.")
+
+
+@contextmanager
+def running_server(data: Path, *options: str) -> Iterator[Server]:
+    """A server that is stopped at the end, whatever happens."""
+    server = start_server(data, *options)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop()
