@@ -1,16 +1,15 @@
 """What whoever holds a link sees: the inert page, the typed code, the images at a glance (sharing by link, E2)."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
-from archive.database.engine import Connection
 from archive.index.reader import InstanceSummary, SeriesOverview, StudyOverview, find_study_overview
-from archive.pages.messages import Language
+from archive.languages import Language
 from archive.pages.rendering import PAGES
-from archive.scope import Scope
-from auth.access import ACCESS, principal_of
+from auth.access import ACCESS, Access, principal_of
 from auth.principals import Kind
 from auth.shares import Share, find_share
 
@@ -100,10 +99,10 @@ async def get_images(request: web.Request) -> web.StreamResponse:
     principal, access = principal_of(request), request.app[ACCESS]
     if principal.kind is not Kind.SHARE:
         raise web.HTTPSeeOther(f"/s/{request.match_info['share_id']}")
-    look = await access.database.read(_look, principal.share_id, principal.scope, access.clock())
-    if look is None:
+    share = await access.database.keyed(find_share, principal.share_id, access.clock())
+    if share is None:
         raise web.HTTPSeeOther(f"/s/{principal.share_id}")
-    share, overviews = look
+    overviews = await read_overviews(access, share)
     pages = request.app[PAGES]
     language = pages.language(request)
     looks = [study_look(overview, share.share_id, language) for overview in overviews]
@@ -111,12 +110,11 @@ async def get_images(request: web.Request) -> web.StreamResponse:
     return pages.respond(request, "images.html", context)
 
 
-def _look(connection: Connection, share_id: str, scope: Scope, now_ms: int) -> tuple[Share, list[StudyOverview]] | None:
-    share = find_share(connection, share_id, now_ms)
-    if share is None:
-        return None
-    found = [find_study_overview(scope, connection, study_uid) for study_uid in sorted(share.study_uids)]
-    return share, sorted((one for one in found if one is not None), key=lambda one: one.study_date, reverse=True)
+async def read_overviews(access: Access, share: Share) -> list[StudyOverview]:
+    """What the share shows, newest examination first."""
+    work = functools.partial(find_study_overview, share.scope)
+    found = [await access.database.read(work, study_uid) for study_uid in sorted(share.study_uids)]
+    return sorted((one for one in found if one is not None), key=lambda one: one.study_date, reverse=True)
 
 
 def study_look(overview: StudyOverview, share_id: str, language: Language) -> StudyLook:

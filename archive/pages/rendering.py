@@ -9,7 +9,7 @@ import jinja2
 from aiohttp import web
 
 from archive.errors import NotFoundError
-from archive.pages.messages import Language, choose_language, load_languages
+from archive.languages import Language, choose_language, load_languages
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from archive.pages.messages import choose_language, load_languages
+from archive.languages import choose_language, load_languages
 
 LANGUAGES = load_languages()
 

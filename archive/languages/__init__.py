@@ -1,4 +1,4 @@
-"""The texts of the pages, one JSON file for each language: `languages/<code>.json`, the same keys in each.
+"""The texts of the pages, one JSON file for each language: `<code>.json` beside this file, the same keys in each.
 
 Another language is another file; nothing else names the languages.
 """
@@ -44,7 +44,7 @@ class Language:
 
 def load_languages() -> dict[str, Language]:
     """All languages, by code."""
-    folder = resources.files("archive.pages") / "languages"
+    folder = resources.files("archive.languages")
     found = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".json")), key=lambda entry: entry.name)
     return {
         entry.name.removesuffix(".json"): Language(
