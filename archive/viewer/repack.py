@@ -39,7 +39,11 @@ class Recipe:
     minify: Callable[[Path, list[PurePosixPath], Path], None] = minify
 
 
-def install(folder: Path, recipe: Recipe, tell: Tell) -> bool:
+def tell_on_standard_error(line: str) -> None:
+    print(f"viewer: {line}", file=sys.stderr, flush=True)
+
+
+def install(folder: Path, recipe: Recipe | None = None, tell: Tell = tell_on_standard_error) -> bool:
     """Make the folder hold the viewer; False when it did already.
 
     Raises
@@ -47,6 +51,7 @@ def install(folder: Path, recipe: Recipe, tell: Tell) -> bool:
     ViewerInstallError
         When a tool is missing or fails, or the release is not the pinned one. The folder is then as it was.
     """
+    recipe = recipe or Recipe()
     if is_installed(folder, recipe.release, brotli_quality=recipe.brotli_quality):
         return False
     with _alone(folder, tell):
@@ -159,17 +164,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     started = time.monotonic()
 
-    def tell(line: str) -> None:
-        print(f"viewer: {line}", file=sys.stderr, flush=True)
-
     quality = QUICK_BROTLI_QUALITY if options.quick else BEST_BROTLI_QUALITY
     folder = options.dest.resolve()
     try:
-        made = install(folder, Recipe(brotli_quality=quality), tell)
+        made = install(folder, Recipe(brotli_quality=quality))
     except ViewerInstallError as error:
-        tell(error.message)
+        tell_on_standard_error(error.message)
         return 1
-    tell(f"installed in {time.monotonic() - started:.0f} s" if made else "already installed")
+    tell_on_standard_error(f"installed in {time.monotonic() - started:.0f} s" if made else "already installed")
     print(folder)
     return 0
 
