@@ -21,7 +21,6 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection as Connection  # for those who write no SQL and only hand one on
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import QueuePool, StaticPool
 
@@ -29,6 +28,8 @@ from archive.errors import BusyError, StorageFullError, StoreError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Connection = sa.Connection
+"""For those who write no SQL and only hand one on."""
 Work = Callable[Concatenate[sa.Connection, P], T]
 
 READER_THREADS = 4
