@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 from aiohttp import web
@@ -13,6 +14,7 @@ from archive.dicomweb.payload import PUBLIC_BASE, TO_XML
 from archive.dicomweb.problems import setup_problems
 from archive.errors import ForbiddenError, PayloadTooLargeError, RefusedInstanceError, StorageFullError
 from archive.identifiers import InstanceUID, SeriesUID, StudyUID
+from archive.ingest import Ingest
 from archive.instances import FrameIndex, FrameLayout, ParsedInstance, StoredInstance
 from archive.resources import INGEST
 from stow.parts import StowLimits
@@ -137,7 +139,7 @@ def stow_with(ingest: FakeIngest, aiohttp_client: AiohttpClient) -> Callable[[St
 async def start(ingest: FakeIngest, aiohttp_client: AiohttpClient, limits: StowLimits) -> StowClient:
     app = web.Application()
     setup_problems(app)
-    app[INGEST] = ingest  # type: ignore[assignment]  # the stand-in has what stow uses
+    app[INGEST] = cast("Ingest", ingest)  # has what stow uses
     app[AUTHORIZE] = authorize
     app[LIMITS] = limits
     app[PUBLIC_BASE] = BASE
