@@ -64,7 +64,9 @@ class Vault:
         try:
             return self._cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], purpose.encode()).decode()
         except (InvalidTag, ValueError):
-            raise StoreError("A value cannot be decrypted: the key file is not the one it was encrypted with.") from None
+            raise StoreError(
+                "A value cannot be decrypted: the key file is not the one it was encrypted with."
+            ) from None
 
     def digest(self, text: str, purpose: str) -> bytes:
         """A keyed hash: for codes too short for a bare one, and to find equal contacts without reading them."""

@@ -69,16 +69,17 @@ def test_every_series_comes_back_byte_identical(filled: Any, recorder: Recorder)
 def test_every_instance_comes_back_byte_identical_and_dcmdump_reads_it(
     filled: Any, recorder: Recorder, tmp_path: Path
 ) -> None:
-    files = []
+    unread = []
     for study_uid, members in filled.studies.items():
         for series_uid, uid in members:
             recorder.client.retrieve_instance(study_uid, series_uid, uid, additional_params=AS_STORED)
             assert recorder.digests() == [digest(filled.stored[uid])]
-            files.append(tmp_path / f"{len(files)}.dcm")
-            files[-1].write_bytes(recorder.answer.content.split(b"\r\n\r\n", 1)[1].rsplit(b"\r\n--", 1)[0])
-    dumped = subprocess.run(["dcmdump", "-q", *map(str, files)], capture_output=True, check=False)
-    assert dumped.stdout.count(b"SOPInstanceUID") >= len(files) * 0.9
-    assert dumped.returncode == 0, dumped.stderr[-2000:]
+            file = tmp_path / "retrieved.dcm"
+            file.write_bytes(recorder.answer.content.split(b"\r\n\r\n", 1)[1].rsplit(b"\r\n--", 1)[0])
+            if subprocess.run(["dcmdump", "-q", str(file)], stdout=subprocess.DEVNULL, check=False).returncode:
+                unread.append(digest(filled.stored[uid]))
+    # SC_rgb_jpeg.dcm mixes explicit and implicit VR; dcmdump does not read the original either.
+    assert set(unread) <= {"868ec7a87827844f66be5fd25c01dc76d3a87dd72b69e06c4651c28aac9ade5f"}
 
 
 def test_every_refusal_says_why(filled: Any) -> None:
