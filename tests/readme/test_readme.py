@@ -1,0 +1,31 @@
+"""The README says what the code does: its settings table and its commands."""
+
+import re
+from pathlib import Path
+
+from servers import ROOT, lightbox
+
+from archive.config import Settings
+
+README = (ROOT / "README.md").read_text()
+
+
+def settings_table() -> str:
+    rows = ["| setting | default | what it is |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = field.default.as_posix() if isinstance(field.default, Path) else field.default
+        shown = "" if default == "" else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        rows.append(f"| `{name}` | {shown} | {field.description} |")
+    return "\n".join(rows)
+
+
+def test_the_settings_table_is_the_code_s_own() -> None:
+    written = README.split("<!-- settings -->\n", 1)[1].split("\n<!-- /settings -->", 1)[0]
+    assert written == settings_table()
+
+
+def test_every_lightbox_command_in_the_readme_exists_and_has_help_with_an_example() -> None:
+    commands = set(re.findall(r"\.venv/bin/lightbox ((?:token|share|viewer) [a-z]+|[a-z]+)", README))
+    assert {"serve", "import", "verify", "token create", "share create"} <= commands
+    for command in commands:
+        assert "Example:" in lightbox(*command.split(), "--help"), command
