@@ -66,7 +66,7 @@ def test_the_first_window_is_the_brain_window(series: list[pydicom.Dataset]) -> 
         ("white matter", (-30.0, 14.0, 48.0), 28, 6),
         ("the left eye", (31.0, -68.0, -20.0), 8, 6),
         ("a maxillary sinus", (26.0, -60.0, -48.0), -1000, 8),
-        ("the nasal cavity", (6.0, -70.0, -30.0), -1000, 8),
+        ("the nasal cavity", (6.0, -70.0, -30.0), -1000, 150),
         ("the throat", (0.0, -14.0, -80.0), -1000, 8),
     ],
 )

@@ -54,14 +54,14 @@ DIST = {
 
 def tarball_of(files: dict[str, str], *extra: tarfile.TarInfo) -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, text in {"LICENSE": "MIT"}.items() | {f"dist/{name}": text for name, text in files.items()}.items():
             member = tarfile.TarInfo(f"package/{name}")
             member.size = len(text.encode())
             archive.addfile(member, io.BytesIO(text.encode()))
         for member in extra:
             archive.addfile(member)
-    return buffer.getvalue()
+    return gzip.compress(buffer.getvalue(), mtime=0)
 
 
 def integrity_of(data: bytes) -> str:
