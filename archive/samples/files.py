@@ -16,7 +16,6 @@ _NAMES = (
     "SC_jpeg_no_color_transform.dcm",
     "SC_rgb_dcmtk_+eb+cr.dcm",
     "SC_rgb_gdcm_KY.dcm",
-    "SC_rgb_jpeg.dcm",
     "SC_rgb_jpeg_dcmtk.dcm",
     "SC_rgb_jpeg_gdcm.dcm",
     "SC_rgb_small_odd.dcm",

@@ -196,7 +196,8 @@ def _paint_brain(canvas: Slice) -> None:
 def _above_base(canvas: Slice) -> Pixels:
     """Which pixels lie above the slanted base: the front fossa is higher than the back one."""
     floor = np.interp(canvas.y, (-44.0, -26.0, -6.0, 8.0, 26.0), (-11.0, -14.0, -23.0, -30.0, -41.0)) + 0 * canvas.x
-    return np.clip((canvas.z_mm - floor) / 3 + 0.5, 0, 1).astype(np.float32)
+    share: Pixels = np.clip((canvas.z_mm - floor) / 3 + 0.5, 0, 1).astype(np.float32)
+    return share
 
 
 def _folds(canvas: Slice) -> Pixels:
@@ -204,7 +205,8 @@ def _folds(canvas: Slice) -> Pixels:
     x, y, z = canvas.x / 9.5, canvas.y / 9.5, canvas.z_mm / 13.0
     bend = np.sin(1.3 * y + 0.8 * z) + np.cos(1.1 * x - 0.6 * z)
     wave = np.sin(1.9 * x + 1.1 * bend + 0.5 * z) + np.cos(1.8 * y - 0.9 * bend + 0.9 * z)
-    return np.abs(wave).astype(np.float32)
+    pattern: Pixels = np.abs(wave).astype(np.float32)
+    return pattern
 
 
 def _paint_nuclei(canvas: Slice, brain: Pixels) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -102,8 +103,8 @@ def check_integrity(tarball: Path, release: Release) -> None:
         )
 
 
-def unpack(tarball: Path, folder: Path) -> list[PurePosixPath]:
-    """Write the regular files of `package/dist/` and the licence below the folder; return their paths.
+def unpack(tarball: Path, folder: Path, is_wanted: Callable[[PurePosixPath], bool]) -> list[PurePosixPath]:
+    """Write the wanted files of `package/dist/` and the licence below the folder; return their paths.
 
     Links, devices and paths that climb out are refused, and so is more than `MAXIMUM_FILES` or
     `MAXIMUM_UNPACKED_BYTES`.
@@ -113,7 +114,7 @@ def unpack(tarball: Path, folder: Path) -> list[PurePosixPath]:
     with tarfile.open(tarball, "r:gz") as archive:
         for member in archive:
             path = _path_in_site(member)
-            if path is None:
+            if path is None or not is_wanted(path):
                 continue
             total_bytes += member.size
             if len(written) >= MAXIMUM_FILES or total_bytes > MAXIMUM_UNPACKED_BYTES:

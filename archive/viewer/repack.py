@@ -76,7 +76,7 @@ def _build(site: Path, work: Path, recipe: Recipe, tell: Tell) -> None:
     tarball = recipe.fetch(release, work)
     check_integrity(tarball, release)
     tell("unpacking")
-    paths = _keep_wanted(site, unpack(tarball, site))
+    paths = unpack(tarball, site, is_wanted)
     tarball.unlink()
     tell("moving paths below /ohif/")
     _rewrite_all(site, paths)
@@ -85,13 +85,6 @@ def _build(site: Path, work: Path, recipe: Recipe, tell: Tell) -> None:
     packed = _files_below(site)
     _compress_packed(site, packed, recipe.brotli_quality, tell)
     write_manifest(site, release, [str(path) for path in packed], brotli_quality=recipe.brotli_quality)
-
-
-def _keep_wanted(site: Path, paths: list[PurePosixPath]) -> list[PurePosixPath]:
-    for path in paths:
-        if not is_wanted(path):
-            (site / path).unlink()
-    return [path for path in paths if is_wanted(path)]
 
 
 def _rewrite_all(site: Path, paths: list[PurePosixPath]) -> None:
