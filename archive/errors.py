@@ -9,6 +9,7 @@ LightboxError
 ├── ConflictError 409
 ├── GoneError 410              was there, and was ended: says why
 ├── PayloadTooLargeError 413   names the limit
+├── SearchTooBroadError 413    the search takes too long; a narrower one may do
 ├── UnsupportedMediaTypeError 415
 ├── RangeNotSatisfiableError 416
 ├── UnprocessableError 422     stored, but cannot be decoded or drawn
@@ -90,6 +91,13 @@ class PayloadTooLargeError(LightboxError):
     def __init__(self, message: str, *, limit_bytes: int) -> None:
         super().__init__(message)
         self.limit_bytes = limit_bytes
+
+
+class SearchTooBroadError(LightboxError):
+    """PS3.18 §10.6.3: the answer to a query that is too broad."""
+
+    status = 413
+    code = "search-too-broad"
 
 
 class UnsupportedMediaTypeError(LightboxError):

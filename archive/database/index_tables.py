@@ -2,7 +2,8 @@
 
 A column named by a DICOM keyword holds that attribute's value as text, several values joined by a backslash, "" where
 there is none. `…_folded` holds a person name in lower case without diacritics, one component group after another,
-each between "=" signs. `attributes` is DICOM JSON (PS3.18 Annex F) as UTF-8 bytes.
+each between "=" signs; `…_words` its words and their sounds, between blanks. `attributes` is DICOM JSON (PS3.18
+Annex F) as UTF-8 bytes.
 """
 
 import sqlalchemy as sa
@@ -24,8 +25,10 @@ studies = sa.Table(
     _text("AccessionNumber", index=True),
     _text("ReferringPhysicianName"),
     _text("ReferringPhysicianName_folded", index=True),
+    _text("ReferringPhysicianName_words"),
     _text("PatientName"),
     _text("PatientName_folded", index=True),
+    _text("PatientName_words"),
     _text("PatientID", index=True),
     _text("StudyID", index=True),
     _text("StudyDescription"),

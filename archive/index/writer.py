@@ -16,7 +16,7 @@ from archive.attributes import SEQUENCE_PATHS, SERIES_ATTRIBUTES, STUDY_ATTRIBUT
 from archive.database.index_tables import instance_metadata, instances, sequence_values, series, studies
 from archive.errors import RefusedInstanceError
 from archive.identifiers import Digest, SeriesUID, StudyUID
-from archive.index.folding import fold_name
+from archive.index.folding import fold_name, name_words
 from archive.instances import ParsedInstance, StoredInstance
 
 DUPLICATE_SOP_INSTANCE = 0x0111
@@ -280,7 +280,10 @@ def _completed(before: JsonAttributes, new: JsonAttributes) -> JsonAttributes:
 
 def _columns(attributes: JsonAttributes, columns: dict[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {column: text_of(attributes.get(tag)) for column, tag in columns.items()}
-    values |= {f"{column}_folded": fold_name(values[column]) for column in FOLDED if column in values}
+    for column in FOLDED:
+        if column in values:
+            values[f"{column}_folded"] = fold_name(values[column])
+            values[f"{column}_words"] = name_words(values[column])
     values["attributes"] = orjson.dumps(attributes, option=orjson.OPT_SORT_KEYS)
     return values
 

@@ -1,0 +1,109 @@
+"""How text, numbers and moments are matched in SQL: the one place that knows the database's dialect (SQLite).
+
+`*` and `?` are wildcards in patterns; everything else is meant literally.
+"""
+
+import datetime
+import re
+from typing import Any
+
+import sqlalchemy as sa
+
+Text = sa.ColumnElement[str]
+Truth = sa.ColumnElement[bool]
+
+LISTED_BY = ","
+HIGHEST = "\U0010ffff"
+_STARRED = re.compile(r"[*?]*\*[*?]*")
+
+
+def matches(column: Text, pattern: str) -> Truth:
+    """The whole text matches the pattern; a pattern that begins with literals is a range of an index, too."""
+    pattern = tidy(pattern)
+    glob = column.op("GLOB", is_comparison=True)(_glob(pattern))
+    prefix = re.split(r"[*?]", pattern, maxsplit=1)[0]
+    return sa.and_(column >= prefix, column < prefix + HIGHEST, glob) if prefix else glob
+
+
+def contains_value(column: Text, pattern: str) -> Truth:
+    r"""One of the values, joined by backslashes, matches the pattern."""
+    joined = sa.literal("\\").concat(column).concat("\\")
+    return joined.op("GLOB", is_comparison=True)(_glob(f"*\\{tidy(pattern)}\\*"))
+
+
+def contains(column: Text, pattern: str) -> Truth:
+    """The pattern matches somewhere in the text."""
+    return column.op("GLOB", is_comparison=True)(_glob(tidy(f"*{pattern}*")))
+
+
+def matches_any_case(column: Text, pattern: str) -> Truth:
+    """The whole text matches, upper and lower case letters being the same (of any script, not only of ASCII)."""
+    return column.op("GLOB", is_comparison=True)("".join(_any_case(character) for character in tidy(pattern)))
+
+
+def number_equals(column: Text, value: float) -> Truth:
+    return sa.and_(column != "", sa.cast(column, sa.Float) == value)
+
+
+def json_text(document: sa.ColumnElement[bytes]) -> Text:
+    """A column of JSON bytes as JSON."""
+    return sa.cast(document, sa.Text)
+
+
+def json_values(document: sa.ColumnElement[Any], tag: str, name: str) -> sa.TableValuedAlias:
+    """The values of an attribute of a DICOM JSON object, one row each, in the column `value`."""
+    function = sa.func.json_each(document, f'$."{tag}".Value')
+    return function.table_valued("value", name=name, joins_implicitly=True)
+
+
+def json_members(value: sa.ColumnElement[Any], name: str) -> sa.TableValuedAlias:
+    """The members of a JSON object, one row each, in the column `value`."""
+    return sa.func.json_each(value).table_valued("value", name=name, joins_implicitly=True)
+
+
+def first_json_value(document: sa.ColumnElement[bytes], tag: str) -> Text:
+    """The first value of an attribute of DICOM JSON bytes; NULL where there is none."""
+    return sa.func.json_extract(json_text(document), f'$."{tag}".Value[0]')
+
+
+def distinct_values(column: Text) -> sa.ColumnElement[str]:
+    """An aggregate: the values that occur, each once, with `LISTED_BY` between them."""
+    return sa.func.group_concat(sa.distinct(column))
+
+
+def minutes_of(date: Text, time: Text, zone: Text) -> sa.ColumnElement[float]:
+    """Minutes in UTC of a date and a time as DICOM writes them, in a zone such as "+0130"; NULL for an odd date."""
+    part = sa.func.substr
+    clock = time.concat(part("000000", sa.func.length(time) + 1))
+    minute = (
+        sa.cast(part(clock, 1, 2), sa.Integer) * 60
+        + sa.cast(part(clock, 3, 2), sa.Integer)
+        + sa.cast(part(clock, 5), sa.Float) / 60.0
+    )
+    dashed = part(date, 1, 4).concat("-").concat(part(date, 5, 2)).concat("-").concat(part(date, 7, 2))
+    offset = sa.cast(part(zone, 1, 3), sa.Integer) * 60 + sa.cast(part(zone, 1, 1).concat(part(zone, 4, 2)), sa.Integer)
+    return sa.func.julianday(dashed) * 1440.0 + minute - offset
+
+
+def minutes_of_values(date: str, time: str, offset_minutes: int) -> float:
+    """The same of known values; both count from the same beginning."""
+    julian_day = datetime.date(int(date[:4]), int(date[4:6]), int(date[6:8])).toordinal() + 1721424.5
+    clock = time + "000000"[len(time) :]
+    return julian_day * 1440.0 + (int(clock[:2]) * 60 + int(clock[2:4]) + float(clock[4:]) / 60.0) - offset_minutes
+
+
+def tidy(pattern: str) -> str:
+    """The pattern with runs of wildcards in one form, so that matching it takes no longer than it must."""
+    return _STARRED.sub(lambda run: "?" * run[0].count("?") + "*", pattern)
+
+
+def _glob(pattern: str) -> str:
+    return pattern.replace("[", "[[]")
+
+
+def _any_case(character: str) -> str:
+    cases = {character, character.lower(), character.upper()}
+    single = sorted(case for case in cases if len(case) == 1)
+    if len(single) > 1:
+        return f"[{''.join(single)}]"
+    return "[[]" if character == "[" else character

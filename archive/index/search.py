@@ -1,0 +1,136 @@
+"""Search the index (PS3.18 §10.6). The scope is the first argument, and part of the SQL."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from archive.attributes import Level
+from archive.database.deadlines import time_limit
+from archive.database.index_tables import instance_metadata, instances, series, studies
+from archive.errors import SearchTooBroadError
+from archive.index import patterns
+from archive.index.matching import hides_within_studies, visible, where
+from archive.index.query import (
+    InstanceMatch,
+    Match,
+    Query,
+    SearchResult,
+    SeriesMatch,
+    StudyMatch,
+)
+from archive.index.writer import INSTANCE_COLUMNS
+from archive.scope import Scope
+
+TIME_LIMIT_S = 5.0
+"""No search runs longer, whatever is stored and whatever is asked."""
+
+Row = sa.Row[*tuple[Any, ...]]
+
+_TABLES: dict[Level, sa.FromClause] = {
+    Level.STUDY: studies,
+    Level.SERIES: series.join(studies, studies.c.id == series.c.study_id),
+    Level.INSTANCE: instances.join(series, series.c.id == instances.c.series_id).join(
+        studies, studies.c.id == instances.c.study_id
+    ),
+}
+_ORDER: dict[Level, tuple[sa.ColumnElement[Any], ...]] = {
+    Level.STUDY: (studies.c.StudyDate.desc(), studies.c.id.desc()),
+    Level.SERIES: (series.c.id,),
+    Level.INSTANCE: (instances.c.id,),
+}
+"""Studies come newest first, all else in the order in which it was stored: the same order every time (§8.3.4.4)."""
+
+
+def search(scope: Scope, connection: sa.Connection, query: Query, *, limit_s: float = TIME_LIMIT_S) -> SearchResult:
+    """One page of what matches within the scope; what lies behind it is counted.
+
+    Raises
+    ------
+    SearchTooBroadError
+        It took longer than `limit_s`.
+    """
+    conditions = where(scope, query)
+    # One row more than asked for tells whether there is a rest to be counted.
+    statement = _selection(scope, query).where(*conditions).order_by(*_ORDER[query.level])
+    try:
+        with time_limit(connection, limit_s):
+            rows = connection.execute(statement.limit(query.limit + 1).offset(query.offset)).all()
+            remaining = 0
+            if len(rows) > query.limit:
+                remaining = _count(connection, query, conditions) - query.offset - query.limit
+    except TimeoutError as error:
+        raise SearchTooBroadError(
+            "This search would take too long. Ask for fewer results: give a date, an identifier, or more of the name."
+        ) from error
+    return SearchResult(tuple(_match(query.level, row) for row in rows[: query.limit]), remaining)
+
+
+def _count(connection: sa.Connection, query: Query, conditions: Sequence[sa.ColumnElement[bool]]) -> int:
+    counted = sa.select(sa.func.count()).select_from(_TABLES[query.level]).where(*conditions)
+    return connection.execute(counted).scalar_one()
+
+
+def _selection(scope: Scope, query: Query) -> sa.Select[*tuple[Any, ...]]:
+    columns = _study_columns(scope, query)
+    if query.level >= Level.SERIES:
+        columns += _series_columns(scope)
+    tables = _TABLES[query.level]
+    if query.level is Level.INSTANCE:
+        columns += [
+            instances.c.instance_uid,
+            instances.c.sop_class_uid,
+            instances.c.transfer_syntax_uid,
+            instance_metadata.c.document if query.with_documents else sa.null(),
+            *(instances.c[name] for name in INSTANCE_COLUMNS),
+        ]
+        if query.with_documents:
+            tables = tables.join(instance_metadata, instance_metadata.c.instance_id == instances.c.id)
+    return sa.select(*columns).select_from(tables)
+
+
+def _study_columns(scope: Scope, query: Query) -> list[sa.ColumnElement[Any]]:
+    own, classes = instances.alias("of_study"), instances.alias("of_classes")
+    modalities: sa.ColumnElement[Any] = studies.c.ModalitiesInStudy
+    series_count: sa.ColumnElement[Any] = studies.c.series_count
+    instance_count: sa.ColumnElement[Any] = studies.c.instance_count
+    if hides_within_studies(scope):
+        inside = (own.c.study_id == studies.c.id, visible(scope, own))
+        of_series = series.alias("of_series")
+        seen = sa.exists().where(own.c.series_id == of_series.c.id, visible(scope, own))
+        found = patterns.distinct_values(of_series.c.Modality)
+        modalities = _scalar(found, of_series.c.study_id == studies.c.id, seen)
+        series_count = _scalar(sa.func.count(sa.distinct(own.c.series_id)), *inside)
+        instance_count = _scalar(sa.func.count(own.c.id), *inside)
+    sop_classes: sa.ColumnElement[Any] = sa.literal("")
+    if query.with_sop_classes:
+        found = patterns.distinct_values(classes.c.sop_class_uid)
+        sop_classes = _scalar(found, classes.c.study_id == studies.c.id, visible(scope, classes))
+    return [studies.c.study_uid, studies.c.attributes, modalities, series_count, instance_count, sop_classes]
+
+
+def _series_columns(scope: Scope) -> list[sa.ColumnElement[Any]]:
+    count: sa.ColumnElement[Any] = series.c.instance_count
+    if hides_within_studies(scope):
+        own = instances.alias("of_this_series")
+        count = _scalar(sa.func.count(own.c.id), own.c.series_id == series.c.id, visible(scope, own))
+    return [series.c.series_uid, series.c.attributes, count]
+
+
+def _scalar(value: sa.ColumnElement[Any], *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
+    return sa.select(value).where(*conditions).correlate(studies, series).scalar_subquery()
+
+
+def _match(level: Level, row: Row) -> Match:
+    study = StudyMatch(row[0], row[1], _values(row[2]), row[3], row[4], _values(row[5]))
+    if level is Level.STUDY:
+        return study
+    of_series = SeriesMatch(study, row[6], row[7], row[8])
+    if level is Level.SERIES:
+        return of_series
+    values = dict(zip(INSTANCE_COLUMNS.values(), row[13:], strict=True))
+    return InstanceMatch(of_series, row[9], row[10], row[11], values, row[12])
+
+
+def _values(text: str | None) -> tuple[str, ...]:
+    return tuple(sorted(set(filter(None, (text or "").replace(patterns.LISTED_BY, "\\").split("\\")))))
