@@ -6,7 +6,8 @@ from aiohttp import web
 
 from archive.instances import Instance
 from archive.store.contract import Store
-from wado.pixels.pool import FrameSource, PixelPool
+from wado.pixels.pool import PixelPool
+from wado.pixels.source import FrameSource
 
 PIXELS: web.AppKey[PixelPool] = web.AppKey("PIXELS", PixelPool)
 

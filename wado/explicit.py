@@ -1,0 +1,63 @@
+"""A stored instance as a file in Explicit VR Little Endian, made while it is sent."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from archive.dicom.explicit import DecodedFrames, ExplicitFile, FrameJoiner, StoredValue, plan_explicit
+from archive.instances import FrameLayout, Instance
+from archive.resources import STORE
+from wado.blobs import span_chunks
+from wado.pixels.transcode import facts_after
+from wado.sources import PIXELS, frame_source
+
+FRAMES_AHEAD = 4
+"""Frames of one file that are decoded at the same time."""
+
+
+async def explicit_file(request: web.Request, instance: Instance) -> AsyncIterator[bytes]:
+    """The file, piece by piece. Raises NotAcceptableError, UnprocessableError, BusyError, StoreError."""
+    facts = None
+    if instance.pixels is not None and instance.frames.layout is FrameLayout.FRAGMENTS:
+        facts = facts_after(instance.pixels, instance.transfer_syntax_uid)
+    with request.app[STORE].contents(instance.digest) as data:
+        plan = await asyncio.to_thread(plan_explicit, data, facts)
+        for piece in plan.pieces:
+            if isinstance(piece, bytes):
+                yield piece
+            elif isinstance(piece, StoredValue):
+                async for chunk in _stored(request, instance, plan, piece):
+                    yield chunk
+            else:
+                async for chunk in _decoded(request, instance, piece):
+                    yield chunk
+
+
+async def _stored(
+    request: web.Request, instance: Instance, plan: ExplicitFile, value: StoredValue
+) -> AsyncIterator[bytes]:
+    if plan.in_file and not value.swapped_vr:
+        async for chunk in span_chunks(request.app[STORE], instance.digest, (value.span,)):
+            yield chunk
+        return
+    for block in plan.stored_blocks(value):
+        yield block
+
+
+async def _decoded(request: web.Request, instance: Instance, place: DecodedFrames) -> AsyncIterator[bytes]:
+    """All frames, decoded a few ahead of the one that is sent."""
+    pool, joiner = request.app[PIXELS], FrameJoiner(place)
+    source = await frame_source(request.app[STORE], instance)
+    running: list[asyncio.Task[bytes]] = []
+    try:
+        for frame_index in range(place.count):
+            running.append(asyncio.create_task(pool.native_frame(source, frame_index)))
+            if len(running) == FRAMES_AHEAD:
+                yield joiner.add(await running.pop(0))
+        while running:
+            yield joiner.add(await running.pop(0))
+    finally:
+        for task in running:
+            task.cancel()
+    yield joiner.finish()
