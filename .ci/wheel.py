@@ -156,8 +156,7 @@ def main() -> int:
                 compare([str(path) for path in files()], archive.namelist())
             binaries = install(wheel, folder / "environment")
             look_from_outside(binaries, outside)
-            if Path("archive/cli.py").exists() or Path("archive/cli").exists():
-                serve(binaries, outside)
+            serve(binaries, outside)
         except (WheelError, subprocess.CalledProcessError) as error:
             print(error)
             return 1

@@ -95,7 +95,7 @@ async def _is_empty(session: aiohttp.ClientSession, base: str, headers: dict[str
         f"{base}/dicom-web/studies", params={"StudyInstanceUID": PHANTOM_STUDY_UID}, headers=headers
     ) as answer:
         answer.raise_for_status()
-        return await answer.json(content_type=None) == []
+        return bool(await answer.json(content_type=None) == [])
 
 
 async def _push_all(session: aiohttp.ClientSession, base: str, headers: dict[str, str]) -> None:
