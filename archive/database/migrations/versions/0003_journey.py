@@ -197,3 +197,5 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("request_studies", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_request_studies_study_uid"), ["study_uid"], unique=False)
+    with op.batch_alter_table("sessions", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("passed", sa.Text(), server_default="", nullable=False))
