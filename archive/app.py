@@ -12,17 +12,21 @@ import stow.routes
 import wado.routes
 from archive.config import Settings
 from archive.database.engine import Database
+from archive.delivery.mail import MailSettings
+from archive.delivery.outbox import Channels
+from archive.delivery.sms import SmsSettings
 from archive.dicom.xml_model import to_xml
 from archive.dicomweb.payload import PUBLIC_BASE, TO_XML
 from archive.dicomweb.problems import setup_problems
 from archive.errors import UnsupportedServiceError
 from archive.ingest import Ingest, IngestLimits
+from archive.pages.problems import present_problem
 from archive.pages.rendering import PAGES, Pages
 from archive.pages.routes import routes as page_routes
 from archive.resources import DATABASE, INGEST, NO_MATCH_IS_204, STORE, STRICT_ACCEPT
 from archive.store.files import FileStore
 from archive.viewer.routes import routes as viewer_routes
-from auth.access import open_access, scope_of
+from auth.access import AccessSettings, open_access, scope_of
 from auth.gate import install
 from stow.parts import StowLimits
 from wado.pixels.cache import DerivedCache
@@ -39,14 +43,14 @@ HEADER_BYTES = 16 << 10
 def build_app(settings: Settings) -> web.Application:
     """The whole server on the settings' data; the database must have been migrated."""
     app = web.Application(client_max_size=1 << 20)
-    setup_problems(app)
+    setup_problems(app, present_problem)
     app.cleanup_ctx.append(_opened(settings))
     app[STRICT_ACCEPT] = settings.strict_accept
     app[NO_MATCH_IS_204] = settings.no_match_is_204
     app[PUBLIC_BASE] = settings.base_url
     app[TO_XML] = to_xml
     app[stow.routes.LIMITS] = StowLimits(request_bytes=settings.request_limit_bytes, parts=settings.parts_limit)
-    app[PAGES] = Pages(settings.site_name)
+    app[PAGES] = Pages(settings.site_name, settings.help_phone)
     for root in DICOMWEB_ROOTS:
         app.add_routes(dicomweb_routes(root))
     app.add_routes(auth.routes.routes())
@@ -83,6 +87,43 @@ async def get_ready(request: web.Request) -> web.Response:
     return web.json_response({"status": "ready"})
 
 
+def access_settings(settings: Settings) -> AccessSettings:
+    """The part of the settings that access control and the channels work with."""
+    mail = sms = None
+    if settings.smtp_host:
+        mail = MailSettings(
+            settings.smtp_host,
+            settings.smtp_port,
+            settings.smtp_security,
+            settings.smtp_username,
+            settings.smtp_password.get_secret_value(),
+            settings.mail_from or f"lightbox@{settings.smtp_host}",
+            settings.site_name,
+        )
+    if settings.sms_url:
+        sms = SmsSettings(
+            settings.sms_url,
+            settings.sms_method,
+            {name: value.get_secret_value() for name, value in settings.sms_headers.items()},
+            settings.sms_body,
+            settings.sms_content_type,
+            settings.sms_success,
+            settings.sms_reference,
+            settings.sms_countries,
+            settings.sms_per_number_per_day,
+        )
+    return AccessSettings(
+        settings.base_url,
+        settings.key_path,
+        site_name=settings.site_name,
+        help_phone=settings.help_phone,
+        country_code=settings.country_code,
+        quiet_ms=int(settings.quiet_s * 1000),
+        channels=Channels(mail, sms),
+        trusted_proxies=frozenset(settings.trusted_proxies),
+    )
+
+
 def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[None]]:
     """Everything that has to be closed again, in the order in which it is needed."""
 
@@ -96,7 +137,7 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
             ingest = Ingest(app[STORE], database, limits)
             stack.push_async_callback(ingest.close)
             app[INGEST] = ingest
-            access = await stack.enter_async_context(open_access(database, settings.base_url))
+            access = await stack.enter_async_context(open_access(database, access_settings(settings)))
             install(app, access)
             cache = DerivedCache(settings.derived_folder, settings.derived_limit_bytes)
             app[PIXELS] = await stack.enter_async_context(

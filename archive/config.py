@@ -1,8 +1,9 @@
 """Settings, from a TOML file, the environment (LIGHTBOX_…) and the command line; later ones win."""
 
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 GIB = 1 << 30
@@ -29,6 +30,27 @@ class Settings(BaseSettings):
     no_match_is_204: bool = Field(False, description="Answer an empty search by 204 (PS3.18 before CP-2473).")
     strict_accept: bool = Field(False, description="Answer requests without Accept by 406 (PS3.18 §8.7.5).")
 
+    help_phone: str = Field("", description="Telephone number for questions, on pages, in messages and on handouts.")
+    country_code: str = Field("", description="Country of telephone numbers written with a leading 0, such as +49.")
+    quiet_s: float = Field(300.0, ge=0, description="A study is complete when no image has come for this long.")
+    trusted_proxies: tuple[str, ...] = Field((), description="Addresses whose X-Forwarded-For is believed.")
+    key_file: Path | None = Field(None, description="Key that contacts are encrypted with. [data/secrets.key]")
+    smtp_host: str = Field("", description="Mail server; empty: no mail is sent.")
+    smtp_port: int = Field(587, ge=1, le=65535, description="Port of the mail server.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field("starttls", description="How mail is encrypted.")
+    smtp_username: str = Field("", description="Name to sign in to the mail server with; empty: no sign-in.")
+    smtp_password: SecretStr = Field(SecretStr(""), description="Password for the mail server.")
+    mail_from: str = Field("", description="Sender of mails.")
+    sms_url: str = Field("", description="Text message gateway; {to} and {text} are filled in. Empty: none is sent.")
+    sms_method: Literal["POST", "GET", "PUT"] = Field("POST", description="HTTP method of the gateway.")
+    sms_headers: dict[str, SecretStr] = Field({}, description="Headers for the gateway, such as its key.")
+    sms_body: str = Field('{"to": "{to}", "text": "{text}"}', description="Body for the gateway.")
+    sms_content_type: str = Field("application/json", description="Media type of that body.")
+    sms_success: str = Field("", description="A text that the gateway's good answers hold.")
+    sms_reference: str = Field("", description="Path of the message's id in the gateway's JSON answer: data.0.id.")
+    sms_countries: tuple[str, ...] = Field((), description="Beginnings of numbers that may be written to; empty: all.")
+    sms_per_number_per_day: int = Field(10, ge=1, description="Most text messages to one number in 24 hours.")
+
     @field_validator("public_base")
     @classmethod
     def _is_an_origin(cls, value: str) -> str:
@@ -40,6 +62,10 @@ class Settings(BaseSettings):
     @property
     def database_path(self) -> Path:
         return self.data / "lightbox.sqlite"
+
+    @property
+    def key_path(self) -> Path:
+        return self.key_file or self.data / "secrets.key"
 
     @property
     def store_folder(self) -> Path:

@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -17,11 +18,18 @@ from aiohttp.typedefs import Handler
 
 from archive.audit import Audit, newest_time_ms
 from archive.database.engine import Database
-from archive.errors import ForbiddenError, UnauthorizedError
+from archive.delivery.outbox import Channels, Outbox
+from archive.delivery.wording import Wording
+from archive.errors import ForbiddenError, LightboxError, UnauthorizedError
+from archive.languages import DEFAULT_LANGUAGE, Language, load_languages
 from archive.scope import Scope
+from archive.vault import Vault
 from auth.clock import Clock
 from auth.factors import Passwords
 from auth.limits import UnknownLinks, network_of
+from auth.matching import keep_matching
+from auth.notices import Telling, keep_telling
+from auth.passkeys import RelyingParty
 from auth.principals import NOBODY, Credential, Kind, Principal, credential_of, find_principal, touch
 from auth.sessions import Cookies, Visitor
 
@@ -29,11 +37,27 @@ CACHE_S = 1.0
 """How long a principal is remembered: within this time a link switched off by another process is dead here."""
 MAXIMUM_CACHED = 5_000
 WATCH_EVERY_S = 0.5
+RESTART_S = 5.0
 URL_CREDENTIALS = frozenset({"token", "access_token", "auth_token", "api_key", "apikey", "ticket", "authorization"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 PRINCIPAL: web.RequestKey[Principal] = web.RequestKey("PRINCIPAL", Principal)
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSettings:
+    """What access control is told. `key_path` holds the key of the vault; it is made where there is none."""
+
+    public_base: str
+    key_path: Path
+    site_name: str = "Lightbox"
+    help_phone: str = ""
+    country_code: str = ""
+    quiet_ms: int = 5 * 60_000
+    """No new image of a study for this long: it is complete."""
+    channels: Channels = field(default_factory=Channels)
+    trusted_proxies: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -43,16 +67,31 @@ class Access:
     database: Database
     audit: Audit
     clock: Clock
-    public_base: str
-    trusted_proxies: frozenset[str] = frozenset()
+    settings: AccessSettings
+    vault: Vault
+    outbox: Outbox
+    languages: Mapping[str, Language]
     passwords: Passwords = field(default_factory=Passwords)
     unknown_links: UnknownLinks = field(default_factory=UnknownLinks)
     running: dict[int, tuple[web.Request, Credential, float]] = field(default_factory=dict)
     _cache: OrderedDict[Credential, tuple[Principal, float]] = field(default_factory=OrderedDict)
 
     @property
+    def public_base(self) -> str:
+        return self.settings.public_base
+
+    @property
     def cookies(self) -> Cookies:
         return Cookies(https=self.public_base.startswith("https:"))
+
+    @property
+    def party(self) -> RelyingParty:
+        return RelyingParty(self.settings.site_name, self.public_base)
+
+    def wording(self, language: str) -> Wording:
+        """The words of messages in this language, or in English."""
+        chosen = self.languages.get(language) or self.languages[DEFAULT_LANGUAGE]
+        return Wording(chosen, self.settings.site_name, self.public_base, self.settings.help_phone)
 
     def visitor(self, request: web.Request) -> Visitor:
         address = self.address_of(request)
@@ -62,7 +101,7 @@ class Access:
         """The client's address; X-Forwarded-For is believed only from the configured proxies, from the right."""
         address = request.remote or ""
         forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
-        while address in self.trusted_proxies and forwarded:
+        while address in self.settings.trusted_proxies and forwarded:
             address = forwarded.pop()
         return address
 
@@ -112,17 +151,28 @@ ACCESS: web.AppKey[Access] = web.AppKey("ACCESS", Access)
 
 
 @contextlib.asynccontextmanager
-async def open_access(database: Database, public_base: str) -> AsyncIterator[Access]:
+async def open_access(database: Database, settings: AccessSettings) -> AsyncIterator[Access]:
     """Open access control over a database; the clock starts no earlier than the newest event of the trail."""
     clock = Clock(await database.read(newest_time_ms))
-    access = Access(database, Audit(database, clock), clock, public_base)
-    watching = asyncio.create_task(_watch(access))
+    vault = Vault.open(settings.key_path)
+    outbox = Outbox(database, vault, settings.channels, clock)
+    access = Access(database, Audit(database, clock), clock, settings, vault, outbox, load_languages())
+    telling = Telling(database, outbox, access.wording, clock, settings.quiet_ms)
+    tasks = [
+        asyncio.create_task(work)
+        for work in (
+            _kept(lambda: _watch(access)),
+            _kept(outbox.run),
+            _kept(lambda: keep_matching(database, clock)),
+            _kept(lambda: keep_telling(telling)),
+        )
+    ]
     try:
         yield access
     finally:
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await access.audit.close()
 
 
@@ -226,6 +276,16 @@ def _require_somebody(request: web.Request) -> Principal:
     if principal.kind is Kind.NOBODY:
         raise UnauthorizedError("Open the link again, sign in, or send a token.")
     return principal
+
+
+async def _kept(work: Callable[[], Awaitable[None]]) -> None:
+    """Run a task that never ends; when the database or the disk fails it, begin again a little later."""
+    while True:
+        try:
+            await work()
+        except (LightboxError, OSError) as error:
+            log.error("A background task failed and begins again.", extra={"error": type(error).__name__})
+            await asyncio.sleep(RESTART_S)
 
 
 async def _watch(access: Access) -> None:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from archive.database.access_tables import sessions, shares
+from archive.database.journey_tables import requests, staff
 from archive.errors import TooManyRequestsError
-from auth.sessions import Session
+from auth.sessions import Session, SessionKind
 
 FREE_TRIES = 3
 FIRST_DELAY_MS = 1_000
@@ -25,9 +26,13 @@ UNKNOWN_PER_MINUTE = 30
 MAXIMUM_NETWORKS = 10_000
 
 
+_COUNTED = {SessionKind.SHARE: shares, SessionKind.OWNER: requests, SessionKind.STAFF: staff}
+"""The tables whose rows count the tries made on them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tries:
-    """Where a share's counter stands after a try was taken from it."""
+    """Where the counter of a share (an owner link, an account) stands after a try was taken from it."""
 
     failures: int
     window_failures: int
@@ -50,52 +55,56 @@ def take_try(connection: sa.Connection, session: Session, now_ms: int) -> Tries:
         connection.execute(
             sa.update(sessions).where(sessions.c.id == session.session_id).values(next_try_ms=now_ms + delay_ms)
         )
-    return _take_from_share(connection, session.subject, now_ms)
+    return take_from(connection, session.kind, session.subject, now_ms)
 
 
-def give_back(connection: sa.Connection, session: Session, tries: Tries) -> None:
+def give_back(connection: sa.Connection, kind: SessionKind, subject: str, tries: Tries) -> None:
     """The try was right: it does not count, and a pause that it brought about is lifted."""
+    counted = _COUNTED[kind]
     connection.execute(
-        sa.update(shares)
-        .where(shares.c.id == session.subject)
+        sa.update(counted)
+        .where(counted.c.id == subject)
         .values(
-            failures=shares.c.failures - 1,
-            window_failures=shares.c.window_failures - 1,
-            paused_until_ms=0 if tries.last else shares.c.paused_until_ms,
+            failures=counted.c.failures - 1,
+            window_failures=counted.c.window_failures - 1,
+            paused_until_ms=0 if tries.last else counted.c.paused_until_ms,
         )
     )
 
 
-def resume(connection: sa.Connection, share_id: str) -> None:
-    """The owner lets tries go on."""
+def resume(connection: sa.Connection, kind: SessionKind, subject: str) -> None:
+    """Whoever is in charge lets tries go on."""
+    counted = _COUNTED[kind]
     connection.execute(
-        sa.update(shares).where(shares.c.id == share_id).values(failures=0, window_failures=0, paused_until_ms=0)
+        sa.update(counted).where(counted.c.id == subject).values(failures=0, window_failures=0, paused_until_ms=0)
     )
 
 
-def _take_from_share(connection: sa.Connection, share_id: str, now_ms: int) -> Tries:
-    fresh = shares.c.window_started_ms <= now_ms - WINDOW_MS
+def take_from(connection: sa.Connection, kind: SessionKind, subject: str, now_ms: int) -> Tries:
+    """Take one try from the counters of a share, an owner link or an account, or raise TooManyRequestsError."""
+    counted = _COUNTED[kind]
+    fresh = counted.c.window_started_ms <= now_ms - WINDOW_MS
     taken = connection.execute(
-        sa.update(shares)
+        sa.update(counted)
         .where(
-            shares.c.id == share_id,
-            shares.c.paused_until_ms <= now_ms,
-            shares.c.failures < LIFETIME_FAILURES,
+            counted.c.id == subject,
+            counted.c.paused_until_ms <= now_ms,
+            counted.c.failures < LIFETIME_FAILURES,
         )
         .values(
-            failures=shares.c.failures + 1,
-            window_failures=sa.case((fresh, 1), else_=shares.c.window_failures + 1),
-            window_started_ms=sa.case((fresh, now_ms), else_=shares.c.window_started_ms),
+            failures=counted.c.failures + 1,
+            window_failures=sa.case((fresh, 1), else_=counted.c.window_failures + 1),
+            window_started_ms=sa.case((fresh, now_ms), else_=counted.c.window_started_ms),
             paused_until_ms=sa.case(
-                (sa.and_(sa.not_(fresh), shares.c.window_failures + 1 >= WINDOW_FAILURES), now_ms + PAUSE_MS),
-                else_=shares.c.paused_until_ms,
+                (sa.and_(sa.not_(fresh), counted.c.window_failures + 1 >= WINDOW_FAILURES), now_ms + PAUSE_MS),
+                else_=counted.c.paused_until_ms,
             ),
         )
-        .returning(shares.c.failures, shares.c.window_failures, shares.c.paused_until_ms)
+        .returning(counted.c.failures, counted.c.window_failures, counted.c.paused_until_ms)
     ).one_or_none()
     if taken is None:
         raise TooManyRequestsError(
-            "Too many wrong tries on this link. It is paused; whoever shared it has been told.",
+            "Too many wrong tries here. It is paused for a while, and whoever is in charge has been told.",
             retry_after_s=PAUSE_MS // 1000,
         )
     last = taken.paused_until_ms > now_ms or taken.failures >= LIFETIME_FAILURES

@@ -178,7 +178,7 @@ def tell_failure(connection: sa.Connection, taken: Taken, visitor: Visitor, now_
 
 def finish_step(connection: sa.Connection, taken: Taken, visitor: Visitor, now_ms: int) -> Step:
     """The last step was right: the session opens, under a new cookie."""
-    give_back(connection, taken.session, taken.tries)
+    give_back(connection, SessionKind.SHARE, taken.share.share_id, taken.tries)
     if not taken.session.open:
         _count(connection, taken.share, now_ms)
     cookie = open_session(connection, taken.session, now_ms)

@@ -34,12 +34,16 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`subject` is the id of the share, owner or staff member; `open` says that every step has been passed."""
+    """`subject` is the id of the share, request or staff member; `open` says that every step has been passed.
+
+    `passed` names the step that was passed where another is to follow.
+    """
 
     session_id: int
     kind: SessionKind
     subject: str
     open: bool
+    passed: str
     created_ms: int
     seen_ms: int
     expires_ms: int
@@ -107,6 +111,17 @@ def open_session(connection: sa.Connection, session: Session, now_ms: int) -> st
     return token
 
 
+def pass_step(connection: sa.Connection, session: Session, step: str, now_ms: int) -> str:
+    """One step is passed and another follows: a new cookie value, and a mark that lets the next one begin."""
+    token = secrets.token_urlsafe(32)
+    connection.execute(
+        sa.update(sessions)
+        .where(sessions.c.id == session.session_id)
+        .values(token_sha256=hash_secret(token), passed=step, seen_ms=now_ms)
+    )
+    return token
+
+
 def find_session(connection: sa.Connection, kind: SessionKind, subject: str, token: str, now_ms: int) -> Session | None:
     """The living session of this cookie; for this subject only, whatever the cookie's name says ("" is any)."""
     row = connection.execute(
@@ -119,7 +134,16 @@ def find_session(connection: sa.Connection, kind: SessionKind, subject: str, tok
     if row.expires_ms <= now_ms or row.seen_ms + IDLE_MS <= now_ms:
         return None
     return Session(
-        row.id, kind, row.subject, row.open, row.created_ms, row.seen_ms, row.expires_ms, row.tries, row.next_try_ms
+        row.id,
+        kind,
+        row.subject,
+        row.open,
+        row.passed,
+        row.created_ms,
+        row.seen_ms,
+        row.expires_ms,
+        row.tries,
+        row.next_try_ms,
     )
 
 

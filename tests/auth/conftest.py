@@ -16,7 +16,7 @@ from archive.database.engine import Database, migrate
 from archive.dicomweb.problems import setup_problems
 from archive.errors import NotFoundError
 from archive.identifiers import StudyUID
-from auth.access import Access, open_access, require_admin, require_store, root_of, scope_of
+from auth.access import Access, AccessSettings, open_access, require_admin, require_store, root_of, scope_of
 from auth.factors import Passwords
 from auth.gate import install
 from auth.routes import routes
@@ -93,7 +93,7 @@ async def archive(migrated: Path, tmp_path: Path) -> AsyncIterator[Archive]:
     path = tmp_path / "archive.sqlite"
     shutil.copy(migrated, path)
     database, wall = Database.open(path), FakeWall()
-    async with open_access(database, BASE) as access:
+    async with open_access(database, AccessSettings(BASE, tmp_path / "vault.key")) as access:
         access.clock._wall_ms = wall
         yield Archive(database, access, wall)
     await database.close()

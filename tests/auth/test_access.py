@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -281,7 +282,7 @@ async def test_every_answer_says_no_referrer_no_sniffing_no_index_no_store(archi
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["X-Robots-Tag"].startswith("noindex")
         assert headers["Cache-Control"] == "no-store"
-    archive.access.public_base = "https://images.example"
+    archive.access.settings = replace(archive.access.settings, public_base="https://images.example")
     assert "max-age=31536000" in (await client.get("/nowhere")).headers["Strict-Transport-Security"]
 
 
@@ -297,7 +298,7 @@ async def test_a_forwarded_address_is_believed_only_from_a_known_proxy(archive, 
         return (await archive.trail("share-open"))[-1]["address"]
 
     assert await address() == "127.0.0.1"
-    archive.access.trusted_proxies = frozenset({"127.0.0.1"})
+    archive.access.settings = replace(archive.access.settings, trusted_proxies=frozenset({"127.0.0.1"}))
     assert await address() == "198.51.100.7"
 
 

@@ -1,6 +1,7 @@
 """From a link to a session, over HTTP, and everything that does not lead there."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -36,7 +37,7 @@ async def test_the_cookie_is_for_scripts_invisible_and_named_by_the_share(archiv
     cookie = (await opened(client, link)).cookies[f"lightbox-s-{link.share_id}"]
     assert cookie["httponly"] is True
     assert (cookie["samesite"], cookie["path"], cookie["domain"]) == ("Lax", "/", "")
-    archive.access.public_base = "https://images.example"
+    archive.access.settings = replace(archive.access.settings, public_base="https://images.example")
     secure = (await opened(client, link)).cookies[f"__Host-s-{link.share_id}"]
     assert secure["secure"] is True
 

@@ -20,7 +20,7 @@ from archive.pages.problems import present_problem
 from archive.pages.rendering import PAGES, Pages
 from archive.pages.routes import routes as page_routes
 from auth import routes as auth_routes
-from auth.access import Access, open_access, scope_of
+from auth.access import Access, AccessSettings, open_access, scope_of
 from auth.factors import Passwords
 from auth.gate import install
 from auth.shares import Link, NewShare, create_share
@@ -119,7 +119,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     migrate(path)
     fill_index(path)
     database = Database.open(path)
-    async with open_access(database, "http://127.0.0.1:8042") as access:
+    async with open_access(database, AccessSettings("http://127.0.0.1:8042", tmp_path / "vault.key")) as access:
         app = web.Application()
         setup_problems(app, present_problem)
         install(app, access)
