@@ -13,6 +13,7 @@ DUPLICATE_SOP_INSTANCE = 0x0111
 SOP_CLASS_NOT_SUPPORTED = 0x0122
 OUT_OF_RESOURCES = 0xA700
 DOES_NOT_MATCH = 0xA900
+MISSING_BULK_DATA = 0xA922
 CANNOT_UNDERSTAND = 0xC000
 TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
 
@@ -23,6 +24,7 @@ FAILURE_REASONS: Mapping[int, str] = MappingProxyType(
         SOP_CLASS_NOT_SUPPORTED: "Referenced SOP Class not supported",
         OUT_OF_RESOURCES: "Refused: out of resources",
         DOES_NOT_MATCH: "Error: data set does not match; the Study Instance UID is another one",
+        MISSING_BULK_DATA: "Error: data set does not match; bulk data is missing",
         CANNOT_UNDERSTAND: "Error: cannot understand",
         TRANSFER_SYNTAX_NOT_SUPPORTED: "Referenced Transfer Syntax not supported",
     }

@@ -6,6 +6,7 @@ from http import HTTPStatus
 import orjson
 from aiohttp import hdrs, web
 
+from archive.dicom.xml_model import parse_xml
 from archive.dicomweb.header_values import MediaType
 from archive.dicomweb.media_types import Offer, negotiate
 from archive.dicomweb.multipart import IncomingPart, MultipartLimits, MultipartReader, RelatedType
@@ -15,6 +16,7 @@ from archive.errors import BadRequestError, PayloadTooLargeError, RefusedInstanc
 from archive.identifiers import StudyUID
 from archive.resources import INGEST, STRICT_ACCEPT
 from auth.access import require_store
+from stow.metadata_parts import MetadataLimits, take_metadata
 from stow.outcome import CANNOT_UNDERSTAND, Outcome
 from stow.parts import Intake, StowLimits, expect_later, read_body
 from stow.response import response_headers, response_module, response_warnings
@@ -22,6 +24,7 @@ from stow.response import response_headers, response_module, response_warnings
 AUTHORIZE: web.AppKey[Callable[[web.Request], str]] = web.AppKey("authorize")
 """Who may store, where it is not `auth.access.require_store` that says so."""
 LIMITS = web.AppKey("stow_limits", StowLimits)
+METADATA_LIMITS = web.AppKey("metadata_limits", MetadataLimits)
 
 DICOM = "application/dicom"
 RESPONSE_OFFERS = (Offer(JSON), Offer(XML, rank=1), Offer("application/json", rank=2))
@@ -79,10 +82,14 @@ async def _read_request(request: web.Request, intake: Intake) -> None:
         await intake.take(1, read_body(request, limits))
         return
     related = RelatedType.parse(content_type)
-    if related.type != DICOM:
-        message = f'Instances are stored from {DICOM} or multipart/related; type="{DICOM}".'
+    if related.type not in (DICOM, JSON, XML):
+        message = f"Instances are stored from {DICOM}, or from multipart/related of {DICOM}, {JSON} or {XML}."
         raise UnsupportedMediaTypeError(message, parameter="Content-Type")
     reader = MultipartReader(read_body(request, limits), related.boundary, MultipartLimits(parts=limits.parts))
+    if related.type != DICOM:
+        metadata_limits = request.config_dict.get(METADATA_LIMITS) or MetadataLimits()
+        await take_metadata(reader, intake, metadata_limits, parse_xml)
+        return
     async for part in reader:
         await _take_part(intake, part)
     if intake.is_empty:
