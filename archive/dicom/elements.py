@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 from archive.dicom.dictionary import ImpliedVRs
-from archive.dicom.part10 import Limits, refuse
+from archive.dicom.part10 import FileMeta, Limits, inflate, refuse
 from archive.instances import Buffer
 
 UNDEFINED = 0xFFFFFFFF
@@ -37,13 +37,34 @@ defined or delimited in the file makes no difference. Items and delimiters have 
 """
 
 
-def elements(data: Buffer, start: int, limits: Limits, *, explicit: bool, big_endian: bool) -> Iterator[Event]:
-    """Walk the dataset that fills `data` from `start` on.
+@dataclass(frozen=True, slots=True)
+class DatasetElements:
+    """The events of a file's dataset. `data` is what their offsets lie in: the file, or its inflated dataset."""
 
-    Raises RefusedInstanceError when it is cut short, cannot be understood, or is over a limit.
+    data: Buffer
+    events: Iterator[Event]
+    big_endian: bool
+    warnings: tuple[str, ...] = ()
+
+
+def dataset_elements(data: Buffer, meta: FileMeta, limits: Limits) -> DatasetElements:
+    """Walk the dataset of a file. A file that is not encoded as it says is read as it is, with a warning.
+
+    The iterator raises RefusedInstanceError when the dataset is cut short, cannot be understood, or is over a limit.
     """
+    start = meta.dataset_offset
+    if meta.deflated:
+        data, start = inflate(data[start:], limits), 0
+    explicit, big_endian = meta.explicit, meta.big_endian
+    warnings: tuple[str, ...] = ()
+    name = bytes(data[start + 4 : start + 6])
+    if not explicit and (name in _SHORT or name in _LONG):
+        explicit, warnings = True, ("The dataset is in explicit VR, though its transfer syntax says implicit.",)
+    elif explicit and not big_endian and len(data) >= start + 8 and not (name.isalpha() and name.isupper()):
+        warnings = ("The dataset is in implicit VR, though its transfer syntax says explicit.",)
     walker = _Walker(data, limits, ">" if big_endian else "<")
-    return walker.dataset(start, len(data), _Place(0, False, explicit, ImpliedVRs()))
+    events = walker.dataset(start, len(data), _Place(0, False, explicit, ImpliedVRs()))
+    return DatasetElements(data, events, big_endian, warnings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from archive.dicom.elements import (
     SHORT_VRS,
     UNDEFINED,
     Event,
-    elements,
+    dataset_elements,
 )
-from archive.dicom.part10 import EXPLICIT_LE, Limits, inflate, read_file_meta
+from archive.dicom.part10 import EXPLICIT_LE, Limits, read_file_meta
 from archive.dicom.values import UNIT_BYTES, little_endian
 from archive.errors import NotAcceptableError, UnprocessableError
 from archive.instances import Buffer, PixelFacts, Span
@@ -146,15 +146,13 @@ def plan_explicit(data: Buffer, decoded: PixelFacts | None, limits: Limits = Lim
         The pixel data is longer than Explicit VR Little Endian can say, or some of it is encapsulated and not decoded.
     """
     meta = read_file_meta(data, limits)
-    start = meta.dataset_offset
-    if meta.deflated:
-        data, start = inflate(data[start:], limits), 0
-    writer = _Writer(data, decoded, big_endian=meta.big_endian)
+    dataset = dataset_elements(data, meta, limits)
+    writer = _Writer(dataset.data, decoded, big_endian=dataset.big_endian)
     writer.uids[SOP_CLASS_UID] = meta.media_storage_sop_class_uid
     writer.uids[SOP_INSTANCE_UID] = meta.media_storage_sop_instance_uid
-    writer.write(elements(data, start, limits, explicit=meta.explicit, big_endian=meta.big_endian))
+    writer.write(dataset.events)
     head = _file_head(writer.uids[SOP_CLASS_UID], writer.uids[SOP_INSTANCE_UID])
-    return ExplicitFile((head, *writer.finish()), data, not meta.deflated)
+    return ExplicitFile((head, *writer.finish()), dataset.data, not meta.deflated)
 
 
 def rewrite_explicit(

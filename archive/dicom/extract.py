@@ -2,17 +2,17 @@
 
 from typing import Any
 
-import orjson
-
 from archive.dicom.frames import index_frames
 from archive.dicom.part10 import Limits, read_file_meta, refuse
-from archive.dicom.walk import Json, Walked, walk
+from archive.dicom.walk import URI_MEMBER, Json, Walked, walk
 from archive.errors import RefusedInstanceError
 from archive.identifiers import InstanceUID, SeriesUID, StudyUID, is_uid
 from archive.instances import Buffer, ParsedInstance, PixelFacts
 
 NO_SOP_CLASS = 0x0122
 SHARED_GROUPS, VOI_LUT, PIXEL_TRANSFORMATION = "52009229", "00289132", "00289145"
+MAXIMUM_COUNT = {"00280008": 2**31 - 1}
+"""Number of Frames is an IS, the others are US."""
 PIXEL_KEYWORDS = {"7FE00010": "PixelData", "7FE00008": "FloatPixelData", "7FE00009": "DoubleFloatPixelData"}
 
 
@@ -30,16 +30,13 @@ def parse_instance(data: Buffer, limits: Limits = Limits()) -> ParsedInstance:  
     study_uid = _uid(attributes, "0020000D", "Study Instance UID")
     series_uid = _uid(attributes, "0020000E", "Series Instance UID")
     instance_uid = _uid(attributes, "00080018", "SOP Instance UID")
-    sop_class_uid = _first(attributes, "00080016")
-    if not isinstance(sop_class_uid, str) or not is_uid(sop_class_uid):
-        raise RefusedInstanceError(NO_SOP_CLASS, "SOP Class UID (0008,0016) is missing or is no UID.")
+    if _first(attributes, "00080016") is None:
+        raise RefusedInstanceError(NO_SOP_CLASS, "SOP Class UID (0008,0016) is missing.")
+    sop_class_uid = _uid(attributes, "00080016", "SOP Class UID")
     root = f"/studies/{study_uid}/series/{series_uid}/instances/{instance_uid}/bulkdata/"
-    for value, entry in zip(walked.bulk, walked.entries, strict=True):
-        entry["BulkDataURI"] = root + value.path
     facts = _pixel_facts(walked)
-    searched = {
-        tag: entry for tag, entry in attributes.items() if "BulkDataURI" not in entry and "InlineBinary" not in entry
-    }
+    if meta.media_storage_sop_instance_uid not in ("", instance_uid):
+        walked.warnings.append("The file meta information names another instance than the dataset.")
     return ParsedInstance(
         StudyUID(study_uid),
         SeriesUID(series_uid),
@@ -48,8 +45,8 @@ def parse_instance(data: Buffer, limits: Limits = Limits()) -> ParsedInstance:  
         meta.transfer_syntax_uid,
         index_frames(walked, facts, meta.transfer_syntax_uid),
         facts,
-        orjson.dumps(attributes),
-        searched,
+        walked.metadata.replace(URI_MEMBER, URI_MEMBER + root.encode()),
+        attributes,
         tuple(walked.warnings),
     )
 
@@ -111,7 +108,7 @@ def _functional(attributes: Json, tag: str) -> Json:
 
 def _count(attributes: Json, tag: str, default: int | None = None) -> int | None:
     value = _first(attributes, tag)
-    return value if isinstance(value, int) and value >= 0 else default
+    return value if isinstance(value, int) and 0 <= value <= MAXIMUM_COUNT.get(tag, 0xFFFF) else default
 
 
 def _real(attributes: Json, tag: str) -> float | None:

@@ -1,21 +1,33 @@
 """Where each frame lies in the pixel data, found once at ingest (PS3.5 §8, A.4; PS3.3 C.7.6.3.1.8)."""
 
+import re
 import struct
-from base64 import b64decode
 from collections.abc import Sequence
 from itertools import pairwise
 
+from archive.dicom.part10 import EXPLICIT_LE, IMPLICIT_LE
 from archive.dicom.walk import BulkValue, Walked
 from archive.instances import Buffer, FrameIndex, FrameLayout, PixelFacts, Span
 
 MAXIMUM_FRAMES = 1_000_000
-EXTENDED_OFFSET_TABLE, EXTENDED_LENGTHS = "7FE00001", "7FE00002"
+EXTENDED_OFFSET_TABLE, EXTENDED_LENGTHS = 0x7FE00001, 0x7FE00002
+PIXEL_PATHS = frozenset(("7FE00010", "7FE00008", "7FE00009"))
 RLE = "1.2.840.10008.1.2.5"
-VIDEO = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (*range(100, 109),))
+NATIVE_SYNTAXES = frozenset((IMPLICIT_LE, EXPLICIT_LE, "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"))
+_COMPRESSED = re.compile(r"1\.2\.840\.10008\.1\.2\.(4\.[0-9]+|5|1\.98|8\.1)", re.ASCII)
+_VIDEO = re.compile(r"1\.2\.840\.10008\.1\.2\.(4\.10[0-8](\.1)?|7\.[0-9]+)", re.ASCII)
+PADDING_BYTES = 1
+"""What native pixel data may be longer than its frames (PS3.5 §8.1.1)."""
+HALVES_PER_PIXEL = {"YBR_FULL_422": 4, "YBR_PARTIAL_422": 4, "YBR_PARTIAL_420": 3}
+"""Native samples of two pixels, where chroma is shared between pixels (PS3.3 C.7.6.3.1.2)."""
 TAIL_BYTES = 64
 """How far from a fragment's end its end marker is looked for: padding follows it."""
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
-CODESTREAM_START, JP2_START = b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  "
+END_OF_IMAGE = b"\xff\xd9"
+STARTS = (b"\xff\xd8", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ", b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
+"""First bytes of JPEG and JPEG-LS, a JPEG 2000 code stream and file, a JPEG XL code stream and file."""
+_START_BYTES = 8
+
+Frames = tuple[tuple[Span, ...], ...]
 
 
 def index_frames(walked: Walked, facts: PixelFacts | None, transfer_syntax_uid: str) -> FrameIndex:
@@ -23,15 +35,22 @@ def index_frames(walked: Walked, facts: PixelFacts | None, transfer_syntax_uid: 
 
     Where frames cannot be told apart the layout is WHOLE and says why: the instance is stored all the same.
     """
-    value = next((bulk for bulk in walked.bulk if bulk.path in ("7FE00010", "7FE00008", "7FE00009")), None)
-    if value is None or facts is None:
+    value = next((bulk for bulk in walked.bulk if bulk.path in PIXEL_PATHS), None)
+    if value is None:
         return FrameIndex(FrameLayout.NONE)
-    if facts.number_of_frames > MAXIMUM_FRAMES:
+    if facts is None:
+        return _whole(0, "The instance does not say how its pixels are encoded.")
+    count = facts.number_of_frames
+    if count > MAXIMUM_FRAMES:
         return _whole(0, f"The instance says that it has more than {MAXIMUM_FRAMES} frames.")
-    if transfer_syntax_uid in VIDEO:
-        return _whole(facts.number_of_frames, "Video has no frames of its own; retrieve the bulk data or rendered.")
+    if _VIDEO.fullmatch(transfer_syntax_uid):
+        return _whole(count, "Video has no frames of its own; retrieve the bulk data or rendered.")
     if value.encapsulated:
-        return _encapsulated(walked, value, facts.number_of_frames, transfer_syntax_uid)
+        if transfer_syntax_uid in NATIVE_SYNTAXES:
+            return _whole(count, "The pixel data is encapsulated, though the transfer syntax is a native one.")
+        return _encapsulated(walked, value, count, transfer_syntax_uid)
+    if _COMPRESSED.fullmatch(transfer_syntax_uid):
+        return _whole(count, "The pixel data is not encapsulated, though the transfer syntax is a compressed one.")
     return _native(value, facts)
 
 
@@ -40,14 +59,18 @@ def _whole(count: int, reason: str) -> FrameIndex:
 
 
 def _native(value: BulkValue, facts: PixelFacts) -> FrameIndex:
-    bits = facts.rows * facts.columns * facts.samples_per_pixel * facts.bits_allocated
-    if facts.photometric_interpretation == "YBR_FULL_422":
-        bits = bits // facts.samples_per_pixel * 2
+    count = facts.number_of_frames
+    halves = HALVES_PER_PIXEL.get(facts.photometric_interpretation, 2 * facts.samples_per_pixel)
+    bits = facts.rows * facts.columns * facts.bits_allocated * halves // 2
     span = value.spans[0]
-    if bits == 0 or (bits * facts.number_of_frames + 7) // 8 > span.length_bytes:
-        return _whole(facts.number_of_frames, "The pixel data is shorter than its rows, columns and frames say.")
-    layout = FrameLayout.PACKED if facts.bits_allocated == 1 else FrameLayout.NATIVE
-    return FrameIndex(layout, facts.number_of_frames, span.offset, bits)
+    expected_bytes = (bits * count + 7) // 8
+    if bits == 0 or not 0 <= span.length_bytes - expected_bytes <= PADDING_BYTES:
+        return _whole(count, "The length of the pixel data is not what its rows, columns and frames say.")
+    if facts.bits_allocated == 1:
+        return FrameIndex(FrameLayout.PACKED, count, span.offset, bits)
+    if bits % 8 and count > 1:
+        return _whole(count, "The frames do not begin at whole bytes.")
+    return FrameIndex(FrameLayout.NATIVE, count, span.offset, (bits + 7) // 8 * 8)
 
 
 def _encapsulated(walked: Walked, value: BulkValue, count: int, transfer_syntax_uid: str) -> FrameIndex:
@@ -55,7 +78,7 @@ def _encapsulated(walked: Walked, value: BulkValue, count: int, transfer_syntax_
     fragments = value.spans
     frames = (
         _by_extended_table(walked, fragments, count)
-        or _by_offsets(value.offset_table, fragments, count)
+        or _by_basic_table(walked.data, value, count)
         or _one_each(fragments, count, transfer_syntax_uid)
         or _by_code_streams(walked.data, fragments, count)
     )
@@ -66,59 +89,47 @@ def _encapsulated(walked: Walked, value: BulkValue, count: int, transfer_syntax_
     return FrameIndex(FrameLayout.FRAGMENTS, count, spans=frames)
 
 
-Frames = tuple[tuple[Span, ...], ...]
-
-
 def _by_extended_table(walked: Walked, fragments: Sequence[Span], count: int) -> Frames | None:
-    """Extended Offset Table: each frame is one fragment, of the length that the table gives."""
-    offsets, lengths = _table(walked, EXTENDED_OFFSET_TABLE), _table(walked, EXTENDED_LENGTHS)
-    if not fragments or len(offsets) != count or len(lengths) != count:
+    """Extended Offset Table: each frame is one fragment, of the length that the table gives, and none is left over."""
+    offsets = _table(walked.data, walked.offset_tables.get(EXTENDED_OFFSET_TABLE), "Q", count)
+    lengths = _table(walked.data, walked.offset_tables.get(EXTENDED_LENGTHS), "Q", count)
+    if not offsets or not lengths or len(fragments) != count:
         return None
-    starts = {span.offset - fragments[0].offset: span for span in fragments}
-    found = [starts.get(offset) for offset in offsets]
-    if any(
-        span is None or not 0 <= span.length_bytes - length <= 1 for span, length in zip(found, lengths, strict=True)
-    ):
-        return None
-    return tuple((Span(span.offset, length),) for span, length in zip(found, lengths, strict=True) if span is not None)
+    first = fragments[0].offset
+    for span, offset, length in zip(fragments, offsets, lengths, strict=True):
+        # The length may leave out the byte that makes the fragment even, or count it.
+        if span.offset - first != offset or not 0 <= span.length_bytes - length <= 1:
+            return None
+    return tuple((Span(span.offset, length),) for span, length in zip(fragments, lengths, strict=True))
 
 
-def _table(walked: Walked, tag: str) -> Sequence[int]:
-    for bulk in walked.bulk:
-        if bulk.path == tag:
-            span = bulk.spans[0]
-            return struct.unpack_from(f"<{span.length_bytes // 8}Q", walked.data, span.offset)
-    entry = walked.attributes.get(tag, {})
-    values = entry.get("Value", ())
-    return [int(value) for value in values if isinstance(value, int)] or _inline(entry)
-
-
-def _inline(entry: dict[str, object]) -> Sequence[int]:
-    text = entry.get("InlineBinary")
-    if not isinstance(text, str):
+def _table(data: Buffer, span: Span | None, code: str, count: int) -> Sequence[int]:
+    """The entries of an offset table that has one for each frame; none of any other."""
+    if span is None or span.length_bytes != count * struct.calcsize(f"<{code}"):
         return ()
-    data = b64decode(text)
-    return struct.unpack_from(f"<{len(data) // 8}Q", data)
+    return struct.unpack_from(f"<{count}{code}", data, span.offset)
 
 
-def _by_offsets(offsets: Sequence[int], fragments: Sequence[Span], count: int) -> Frames | None:
+def _by_basic_table(data: Buffer, value: BulkValue, count: int) -> Frames | None:
     """Basic Offset Table, believed only where every offset is the beginning of an item, in rising order."""
-    if not fragments or len(offsets) != count or offsets[0] != 0:
+    offsets, fragments = _table(data, value.offset_table, "I", count), value.spans
+    if not offsets or not fragments or offsets[0] != 0:
         return None
     first = fragments[0].offset
     index_of = {span.offset - first: index for index, span in enumerate(fragments)}
-    starts = [index_of.get(offset) for offset in offsets]
-    known = [start for start in starts if start is not None]
-    if len(known) != count or any(later <= earlier for earlier, later in pairwise(known)):
+    starts = [index_of[offset] for offset in offsets if offset in index_of]
+    if len(starts) != count or any(later <= earlier for earlier, later in pairwise(starts)):
         return None
-    ends = [*known[1:], len(fragments)]
-    return tuple(tuple(fragments[start:end]) for start, end in zip(known, ends, strict=True))
+    ends = [*starts[1:], len(fragments)]
+    return tuple(tuple(fragments[start:end]) for start, end in zip(starts, ends, strict=True))
 
 
 def _one_each(fragments: Sequence[Span], count: int, transfer_syntax_uid: str) -> Frames | None:
-    if count == 1 and fragments and transfer_syntax_uid != RLE:
+    if len(fragments) == count:
+        return tuple((span,) for span in fragments)
+    if count == 1 and fragments and transfer_syntax_uid != RLE:  # an RLE frame is one fragment (PS3.5 A.4.2)
         return (tuple(fragments),)
-    return tuple((span,) for span in fragments) if len(fragments) == count else None
+    return None
 
 
 def _by_code_streams(data: Buffer, fragments: Sequence[Span], count: int) -> Frames | None:
@@ -127,16 +138,17 @@ def _by_code_streams(data: Buffer, fragments: Sequence[Span], count: int) -> Fra
     begun: list[Span] = []
     for position, span in enumerate(fragments):
         begun.append(span)
-        tail = bytes(
-            data[max(span.offset, span.offset + span.length_bytes - TAIL_BYTES) : span.offset + span.length_bytes]
-        )
-        following = fragments[position + 1] if position + 1 < len(fragments) else None
-        if tail.rstrip(b"\0").endswith(JPEG_END) and (following is None or _begins(data, following)):
+        is_last = position + 1 == len(fragments)
+        if _ends(data, span) and (is_last or _begins(data, fragments[position + 1])):
             frames.append(tuple(begun))
             begun = []
     return tuple(frames) if not begun and len(frames) == count else None
 
 
+def _ends(data: Buffer, span: Span) -> bool:
+    end = span.offset + span.length_bytes
+    return bytes(data[max(span.offset, end - TAIL_BYTES) : end]).rstrip(b"\0").endswith(END_OF_IMAGE)
+
+
 def _begins(data: Buffer, span: Span) -> bool:
-    head = bytes(data[span.offset : span.offset + len(JP2_START)])
-    return head.startswith((JPEG_START, CODESTREAM_START, JP2_START))
+    return bytes(data[span.offset : span.offset + min(_START_BYTES, span.length_bytes)]).startswith(STARTS)

@@ -1,139 +1,185 @@
-"""Values of each VR as the DICOM JSON Model has them (PS3.18 F.2.3), from bytes that PS3.5 §6.2 describes."""
+"""Values of each VR as the DICOM JSON Model writes them (PS3.18 F.2.3), from bytes that PS3.5 §6.2 describes.
+
+A decimal or integer string comes out as a JSON number in the digits of the file (`1.10` stays `1.10`), and as a
+string where it is no number, is out of its range, or has more digits than a reader's double could keep.
+"""
 
 import math
 import re
 import struct
-import warnings
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
-from pydicom import charset
+import orjson
 
-Values = list[Any]
-Parser = Callable[[bytes, "Encodings", bool], Values]
-_INTEGER = re.compile(r"[+-]?[0-9]{1,15}", re.ASCII)
-_DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
-_NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
+from archive.dicom.charset import CharacterSets
+
+Encoder = Callable[[bytes, CharacterSets, bool], bytes]
+"""(value, character sets, big endian) → the JSON values, joined by commas; empty where there is no value.
+
+Raises ValueError when the bytes are no value of the VR.
+"""
+
 _PAD = " \0"
+_PAD_BYTES = b" \0"
+_NUMBER = rb"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?"
+_NUMBERS = re.compile(rb"%b(?:\\%b)*" % (_NUMBER, _NUMBER))
+_INTEGERS = re.compile(rb"(?:0|-?[1-9][0-9]{0,8})(?:\\(?:0|-?[1-9][0-9]{0,8}))*")
+_DECIMAL = re.compile(r"([+-]?)(?=\.?[0-9])0*([0-9]{0,15})(?:\.([0-9]{0,30}))?([eE][+-]?[0-9]{1,3})?", re.ASCII)
+_INTEGER = re.compile(r"[+-]?[0-9]{1,12}", re.ASCII)
+_IS_MINIMUM, _IS_MAXIMUM = -(2**31), 2**31 - 1
+_SAFE_INTEGER = 2**53 - 1
+_NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
 
-class Encodings:
-    """The character sets of a dataset (0008,0005), as Python's codecs. The default repertoire is read as UTF-8.
+class NotFiniteError(ValueError):
+    """A float that JSON cannot write (NaN, infinity)."""
 
-    ASCII is UTF-8; a file that writes UTF-8 without saying so is then shown as it was meant.
-    """
 
-    __slots__ = ("_codecs", "_single")
+class UndecodableTextError(ValueError):
+    """Text with bytes outside its character sets; `encoded` is what could be made of it."""
 
-    def __init__(self, terms: Sequence[str] = ()) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # unknown terms are read as the default, and a value is never lost
-            try:
-                self._codecs = charset.convert_encodings([term or "ISO_IR 6" for term in terms] or ["ISO_IR 192"])
-            except (LookupError, ValueError):
-                self._codecs = ["utf-8"]
-        if self._codecs == ["iso8859"] and all(term in ("", "ISO_IR 6") for term in terms):
-            self._codecs = ["utf-8"]
-        self._single = self._codecs[0] if len(self._codecs) == 1 else None
-
-    def decode(self, value: bytes, *, name: bool = False) -> str:
-        if value.isascii() and b"\x1b" not in value:
-            return value.decode("ascii")
-        if self._single is not None and b"\x1b" not in value:
-            try:
-                return value.decode(self._single)
-            except (UnicodeDecodeError, LookupError):
-                return value.decode("latin-1") if self._single == "utf-8" else value.decode(self._single, "replace")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            delimiters = charset.PN_DELIMS if name else charset.TEXT_VR_DELIMS
-            return str(charset.decode_bytes(value, self._codecs, delimiters))
+    def __init__(self, encoded: bytes) -> None:
+        super().__init__("There are bytes outside the character sets.")
+        self.encoded = encoded
 
 
 def _ascii(value: bytes) -> str:
     return value.decode("ascii") if value.isascii() else value.decode("latin-1")
 
 
-def _codes(value: bytes, _encodings: Encodings, _big: bool) -> Values:
+def _listed(parts: list[str | None]) -> bytes:
+    return b"" if parts == [None] else orjson.dumps(parts)[1:-1]
+
+
+def _codes(value: bytes, _sets: CharacterSets, _big: bool) -> bytes:
     """AE AS CS DA DT TM UI: ASCII, several values, padding of no meaning."""
-    return [part.strip(_PAD) or None for part in _ascii(value).split("\\")]
+    text = _ascii(value)
+    if "\\" in text:
+        return _listed([part.strip(_PAD) or None for part in text.split("\\")])
+    text = text.strip(_PAD)
+    return orjson.dumps(text) if text else b""
 
 
-def _strings(value: bytes, encodings: Encodings, _big: bool) -> Values:
-    """LO SH UC: several values in the dataset's character set; leading spaces are kept."""
-    return [part.rstrip(_PAD) or None for part in encodings.decode(value).split("\\")]
+def _uri(value: bytes, _sets: CharacterSets, _big: bool) -> bytes:
+    return _listed([_ascii(value).rstrip(_PAD) or None])
 
 
-def _text(value: bytes, encodings: Encodings, _big: bool) -> Values:
+def _strings(value: bytes, sets: CharacterSets, _big: bool) -> bytes:
+    """LO SH UC: several values in the dataset's character sets; leading spaces are kept."""
+    text, valid = sets.decode(value)
+    encoded = _listed([part.rstrip(_PAD) or None for part in text.split("\\")])
+    if not valid:
+        raise UndecodableTextError(encoded)
+    return encoded
+
+
+def _text(value: bytes, sets: CharacterSets, _big: bool) -> bytes:
     """LT ST UT: one value, a backslash is a character."""
-    return [encodings.decode(value).rstrip(_PAD) or None]
+    text, valid = sets.decode(value)
+    encoded = _listed([text.rstrip(_PAD) or None])
+    if not valid:
+        raise UndecodableTextError(encoded)
+    return encoded
 
 
-def _uri(value: bytes, _encodings: Encodings, _big: bool) -> Values:
-    return [_ascii(value).rstrip(_PAD) or None]
-
-
-def _integer_strings(value: bytes, _encodings: Encodings, _big: bool) -> Values:
-    """IS: a number where it is one, else the string as it stands (F.2.3 allows both)."""
-    parts = [part.strip(_PAD) for part in _ascii(value).split("\\")]
-    return [int(part) if _INTEGER.fullmatch(part) else part or None for part in parts]
-
-
-def _decimal(part: str) -> float | str | None:
-    if _DECIMAL.fullmatch(part):
-        number = float(part)
-        if math.isfinite(number):
-            return number
-    return part or None
-
-
-def _decimal_strings(value: bytes, _encodings: Encodings, _big: bool) -> Values:
-    """DS: a number where it is one and finite, else the string as it stands."""
-    return [_decimal(part.strip(_PAD)) for part in _ascii(value).split("\\")]
-
-
-def _names(value: bytes, encodings: Encodings, _big: bool) -> Values:
+def _names(value: bytes, sets: CharacterSets, _big: bool) -> bytes:
     """PN: component groups by name, those that are empty left out (F.2.2)."""
-    names: Values = []
-    for part in encodings.decode(value, name=True).split("\\"):
-        groups = {key: group.rstrip(_PAD) for key, group in zip(_NAME_GROUPS, part.split("="), strict=False)}
-        names.append({key: group for key, group in groups.items() if group} or None)
-    return names
+    text, valid = sets.decode(value)
+    names: list[dict[str, str] | None] = []
+    for part in text.split("\\"):
+        groups = zip(_NAME_GROUPS, part.split("="), strict=False)
+        stripped = {key: group.rstrip(_PAD) for key, group in groups}
+        names.append({key: group for key, group in stripped.items() if group} or None)
+    encoded = b"" if names == [None] else orjson.dumps(names)[1:-1]
+    if not valid:
+        raise UndecodableTextError(encoded)
+    return encoded
 
 
-def _numbers(code: str) -> Parser:
-    little, big, size = f"<%d{code}", f">%d{code}", struct.calcsize(f"<{code}")
-
-    def parse(value: bytes, _encodings: Encodings, big_endian: bool) -> Values:
-        count, rest = divmod(len(value), size)
-        if rest:
-            raise ValueError("The length is not a multiple of the value's size.")
-        return list(struct.unpack((big if big_endian else little) % count, value))
-
-    return parse
+def _integer_strings(value: bytes, _sets: CharacterSets, _big: bool) -> bytes:
+    """IS: numbers, as far as they are integers of 32 bits."""
+    value = value.strip(_PAD_BYTES)
+    if _INTEGERS.fullmatch(value):
+        return value.replace(b"\\", b",")
+    parts = [part.strip(_PAD) for part in _ascii(value).split("\\")]
+    return b"" if parts == [""] else b",".join(map(_integer, parts))
 
 
-def _floats(code: str) -> Parser:
-    parse_numbers = _numbers(code)
+def _integer(part: str) -> bytes:
+    if _INTEGER.fullmatch(part) and _IS_MINIMUM <= int(part) <= _IS_MAXIMUM:
+        return b"%d" % int(part)
+    return orjson.dumps(part or None)
 
-    def parse(value: bytes, encodings: Encodings, big_endian: bool) -> Values:
-        numbers = parse_numbers(value, encodings, big_endian)
+
+def _decimal_strings(value: bytes, _sets: CharacterSets, _big: bool) -> bytes:
+    """DS: numbers in the digits that they are written with."""
+    value = value.strip(_PAD_BYTES)
+    if _NUMBERS.fullmatch(value):
+        return value.replace(b"\\", b",")
+    parts = [part.strip(_PAD) for part in _ascii(value).split("\\")]
+    return b"" if parts == [""] else b",".join(map(_decimal, parts))
+
+
+def _decimal(part: str) -> bytes:
+    """`+1.`, `.5` and `007` are decimals of PS3.5 that JSON writes in another way."""
+    found = _DECIMAL.fullmatch(part)
+    if found is None or not math.isfinite(float(part)):
+        return orjson.dumps(part or None)
+    sign, whole, fraction, exponent = found.groups(default="")
+    text = sign.lstrip("+") + (whole or "0") + (f".{fraction}" if fraction else "") + exponent
+    return text.encode()
+
+
+def _numbers(code: str) -> Encoder:
+    size = struct.calcsize(f"<{code}")
+    one = {False: struct.Struct(f"<{code}"), True: struct.Struct(f">{code}")}
+
+    def encode(value: bytes, _sets: CharacterSets, big: bool) -> bytes:
+        if len(value) == size:
+            (number,) = one[big].unpack(value)
+            return b"%d" % number
+        return orjson.dumps(_unpacked(value, code, big))[1:-1]
+
+    return encode
+
+
+def _unpacked(value: bytes, code: str, big: bool) -> list[int]:
+    count, rest = divmod(len(value), struct.calcsize(f"<{code}"))
+    if rest:
+        raise ValueError("The length is not a multiple of the value's size.")
+    return list(struct.unpack(f"{'>' if big else '<'}{count}{code}", value))
+
+
+def _long_numbers(code: str) -> Encoder:
+    """SV UV: strings where a reader's double would not hold the number."""
+
+    def encode(value: bytes, _sets: CharacterSets, big: bool) -> bytes:
+        numbers = _unpacked(value, code, big)
+        return orjson.dumps([n if abs(n) <= _SAFE_INTEGER else str(n) for n in numbers])[1:-1]
+
+    return encode
+
+
+def _floats(code: str) -> Encoder:
+    def encode(value: bytes, _sets: CharacterSets, big: bool) -> bytes:
+        numbers = _unpacked(value, code, big)
         if not all(map(math.isfinite, numbers)):
-            raise ValueError("JSON has no number for NaN and infinity.")
-        return numbers
+            raise NotFiniteError("JSON has no number for NaN and infinity.")
+        return orjson.dumps(numbers)[1:-1]
 
-    return parse
+    return encode
 
 
-def _tags(value: bytes, _encodings: Encodings, big_endian: bool) -> Values:
+def _tags(value: bytes, _sets: CharacterSets, big: bool) -> bytes:
     """AT: eight hexadecimal digits each."""
-    numbers = _numbers("H")(value, _encodings, big_endian)
+    numbers = _unpacked(value, "H", big)
     if len(numbers) % 2:
         raise ValueError("An AT value has four bytes.")
-    return [f"{group:04X}{element:04X}" for group, element in zip(numbers[::2], numbers[1::2], strict=True)]
+    pairs = zip(numbers[::2], numbers[1::2], strict=True)
+    return b",".join(b'"%04X%04X"' % pair for pair in pairs)
 
 
-PARSERS: dict[str, Parser] = {
+ENCODERS: dict[str, Encoder] = {
     **dict.fromkeys(("AE", "AS", "CS", "DA", "DT", "TM", "UI"), _codes),
     **dict.fromkeys(("LO", "SH", "UC"), _strings),
     **dict.fromkeys(("LT", "ST", "UT"), _text),
@@ -146,8 +192,8 @@ PARSERS: dict[str, Parser] = {
     "SS": _numbers("h"),
     "UL": _numbers("I"),
     "SL": _numbers("i"),
-    "UV": _numbers("Q"),
-    "SV": _numbers("q"),
+    "UV": _long_numbers("Q"),
+    "SV": _long_numbers("q"),
     "FL": _floats("f"),
     "FD": _floats("d"),
 }

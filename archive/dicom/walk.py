@@ -1,45 +1,45 @@
-"""One walk over the bytes of a dataset: its DICOM JSON object, and where its large values lie.
+"""One walk over the bytes of a dataset: its DICOM JSON object (PS3.18 F), and where its large values lie.
 
 Works on a mapped file: values that are given as BulkDataURI are passed over, never read. One bad element never costs
-the rest: what cannot be read as its VR says is kept as InlineBinary, with a warning.
+the rest: what cannot be read as its VR says is given as UN with its bytes, and a warning.
 """
 
-import struct
 from base64 import b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydicom.datadict import DicomDictionary, dictionary_VR
+import orjson
 
-from archive.dicom.part10 import FileMeta, Limits, inflate, refuse
-from archive.dicom.values import BINARY_VRS, PARSERS, Encodings, little_endian
+from archive.dicom.charset import CharacterSets, character_sets
+from archive.dicom.elements import ITEM, ITEM_END, SEQUENCE_END, UNDEFINED, Event, dataset_elements
+from archive.dicom.part10 import FileMeta, Limits, refuse
+from archive.dicom.values import BINARY_VRS, ENCODERS, NotFiniteError, UndecodableTextError, little_endian
 from archive.instances import Buffer, Span
 
 BULK_BINARY_BYTES = 1024
 """Longer values of binary VRs become BulkDataURI."""
 BULK_TEXT_BYTES = 64 << 10
-"""Longer values of the other VRs that may (PS3.18 §10.4.3.3.2) do too."""
-BULK_VRS = frozenset(
-    ("DS", "FL", "FD", "IS", "LT", "OB", "OD", "OF", "OL", "OV", "OW", "SL", "SS", "ST", "SV", "UC", "UL", "UN", "US")
-) | {"UT", "UV"}
+"""Longer values of the other VRs do too; those that may not (PS3.18 §10.4.3.3.2) are given as UN then."""
+BULK_VRS = frozenset(("DS", "FL", "FD", "IS", "LT", "SL", "SS", "ST", "SV", "UC", "UL", "US", "UT", "UV")) | BINARY_VRS
+SEARCHED_BYTES = 256 << 10
+"""Top-level attributes whose JSON is longer (functional groups of thousands of frames) are not kept for search."""
 PIXEL_TAGS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 OFFSET_TABLE_TAGS = frozenset((0x7FE00001, 0x7FE00002))
-UNDEFINED = 0xFFFFFFFF
-ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-SPECIFIC_CHARACTER_SET = "00080005"
-PIXEL_REPRESENTATION = "00280103"
+SPECIFIC_CHARACTER_SET = 0x00080005
 MAXIMUM_WARNINGS = 20
-
-_LONG_VRS = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
-_VR_NAMES = {vr.encode(): vr for vr in (*PARSERS, *BINARY_VRS, "SQ")}
-_AMBIGUOUS = {"OB or OW": "OW", "US or OW": "OW", "US or SS or OW": "OW", "US or SS": "US"}
+URI_MEMBER = b'"BulkDataURI":"'
+"""Stands in the JSON only where a value is in the bulk data: quotes inside of strings are escaped."""
 
 Json = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class BulkValue:
-    """A value that is not in the JSON. `spans` lie in the walked bytes: several where it is encapsulated."""
+    """A value that is not in the JSON. `spans` lie in the walked bytes: several where it is encapsulated.
+
+    `offset_table` is the first item of encapsulated pixel data (PS3.5 A.4).
+    """
 
     path: str
     tag: int
@@ -47,211 +47,239 @@ class BulkValue:
     spans: tuple[Span, ...]
     big_endian: bool = False
     encapsulated: bool = False
-    offset_table: tuple[int, ...] = ()
+    offset_table: Span | None = None
 
 
 @dataclass(slots=True)
 class Walked:
-    """What a walk found. `data` is what the spans lie in: the file, or the inflated dataset."""
+    """What a walk found.
+
+    `data` is what the spans lie in: the file, or the inflated dataset. `metadata` is the JSON object; its BulkDataURIs
+    are the paths of `bulk`. `attributes` is the same object parsed, without binary values and without what is too
+    large to be searched. `offset_tables` are the values of the Extended Offset Table, by tag.
+    """
 
     data: Buffer
+    metadata: bytes = b"{}"
     attributes: Json = field(default_factory=dict)
     bulk: list[BulkValue] = field(default_factory=list)
+    offset_tables: dict[int, Span] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    entries: list[dict[str, Any]] = field(default_factory=list)
-    """The JSON entries of `bulk`, in its order, to be given their BulkDataURI."""
 
 
 def walk(data: Buffer, meta: FileMeta, limits: Limits) -> Walked:
     """Walk the whole dataset. Raises RefusedInstanceError when it is cut short or over a limit."""
-    start = meta.dataset_offset
-    if meta.deflated:
-        data, start = inflate(data[start:], limits), 0
-    walker = _Walker(data, meta, limits)
-    attributes, _ = walker.dataset(start, len(data), _Place(0, "", Encodings(), delimited=False))
-    walker.walked.attributes = attributes
-    return walker.walked
+    dataset = dataset_elements(data, meta, limits)
+    walked = Walked(dataset.data, warnings=list(dataset.warnings))
+    _Writer(walked, limits, big_endian=dataset.big_endian).write(dataset.events)
+    return walked
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where in the nesting a dataset stands."""
+class _Dataset:
+    """The dataset or item being written: `parts` are its members, `'"GGGGEEEE":{…}'` each."""
 
-    depth: int
-    path: str
-    encodings: Encodings
-    delimited: bool
-    explicit: bool | None = None
+    __slots__ = ("binary", "items", "parts", "previous", "sequence_tag", "sets", "sorted")
+
+    def __init__(self, sets: CharacterSets) -> None:
+        self.parts: list[bytes] = []
+        self.sets = sets
+        self.previous = -1
+        self.sorted = True
+        self.sequence_tag = 0
+        self.items: list[bytes] = []
+        self.binary: set[bytes] = set()
+
+    def close(self) -> bool:
+        """Bring the members into ascending order; whether one stood twice. The first is kept."""
+        if self.sorted:
+            return False
+        unique: dict[bytes, bytes] = {}
+        for part in self.parts:
+            unique.setdefault(part[:10], part)
+        twice = len(unique) != len(self.parts)
+        self.parts = [unique[key] for key in sorted(unique)]
+        return twice
 
 
-class _Walker:
-    def __init__(self, data: Buffer, meta: FileMeta, limits: Limits) -> None:
-        order = ">" if meta.big_endian else "<"
-        self._data = data
-        self._explicit = meta.explicit
-        self._big = meta.big_endian
-        self._limits = limits
-        self._left = limits.elements
-        self._head = struct.Struct(order + "HH2sH")
-        self._implicit_head = struct.Struct(order + "HHI")
-        self._long = struct.Struct(order + "I")
-        self.walked = Walked(data)
+class _Writer:
+    def __init__(self, walked: Walked, limits: Limits, *, big_endian: bool) -> None:
+        self._walked = walked
+        self._data = walked.data
+        self._left = limits.metadata_bytes
+        self._limit = limits.metadata_bytes
+        self._big = big_endian
+        self._dataset = _Dataset(character_sets(b""))
+        self._outer: list[_Dataset] = []
 
-    def dataset(self, position: int, end: int, place: _Place) -> tuple[Json, int]:
-        """Read elements until `end`, or until the item's delimiter; returns the JSON and where it ended."""
-        found: Json = {}
-        encodings = place.encodings
-        explicit = self._explicit if place.explicit is None else place.explicit
-        previous = -1
-        while position < end:
-            tag, vr, offset, length = self._element(position, end, explicit)
-            if tag == ITEM_END and place.delimited:
-                return found, offset
-            if tag >> 16 == 0xFFFE:
-                raise refuse("A delimiter stands where an element should.")
-            self._left -= 1
-            if self._left < 0:
-                raise refuse(f"The dataset has more than {self._limits.elements} elements.")
-            key = f"{tag:08X}"
-            if vr == "":
-                vr = self._implied_vr(tag, found)
-            if length == UNDEFINED or vr == "SQ":
-                entry, position = self._nested(tag, vr, (offset, length, end), _Place(
-                    place.depth + 1, f"{place.path}{key}", encodings, delimited=True, explicit=place.explicit
-                ))  # fmt: skip
-            else:
-                position = offset + length
-                entry = self._plain((tag, vr, offset, length), place.path + key, encodings)
-            if tag & 0xFFFF == 0:
-                continue  # group lengths are left out (F.2.5)
-            if tag <= previous:
-                if key in found:
-                    self._warn(f"({key[:4]},{key[4:]}) stands twice; the first is kept.")
-                    continue
-                found[key] = entry
-                found = dict(sorted(found.items()))
+    def write(self, events: Iterator[Event]) -> None:
+        data, big = self._data, self._big
+        dataset = self._dataset
+        for event in events:
+            tag, vr, offset, length = event
+            encode = ENCODERS.get(vr)
+            if encode is None or length > BULK_TEXT_BYTES:
+                self._other(event, events)
+                dataset = self._dataset
                 continue
-            previous = tag
-            found[key] = entry
-            if tag == 0x00080005:
-                encodings = Encodings([term or "" for term in entry.get("Value", ())])
-        if place.delimited:
-            raise refuse("The file is cut short inside a sequence.")
-        return found, position
-
-    def _element(self, position: int, end: int, explicit: bool) -> tuple[int, str, int, int]:
-        """Tag, VR ("" when implicit), offset and length of the value that begins at `position`."""
-        if position + 8 > end:
-            raise refuse("The file is cut short inside an element's head.")
-        group, element, name, length = self._head.unpack_from(self._data, position)
-        tag = group << 16 | element
-        vr = _VR_NAMES.get(name) if explicit and group != 0xFFFE else None
-        offset = position + 8
-        if vr is None:
-            vr = ""
-            if explicit and group != 0xFFFE and name.isalpha() and name.isupper():
-                vr = "UN"  # an unknown VR in the short form, as its length says
-            else:
-                # Implicit VR; also met inside explicit datasets of old encoders, element by element.
-                _, _, length = self._implicit_head.unpack_from(self._data, position)
-        elif vr in _LONG_VRS:
-            if position + 12 > end:
-                raise refuse("The file is cut short inside an element's head.")
-            (length,) = self._long.unpack_from(self._data, offset)
-            offset += 4
-        if length != UNDEFINED and offset + length > end:
-            raise refuse(f"The file is cut short: the value of ({group:04X},{element:04X}) ends behind its end.")
-        return tag, vr, offset, length
-
-    def _implied_vr(self, tag: int, found: Json) -> str:
-        """The VR that the dictionary gives, for implicit VR; UN for private and unknown attributes."""
-        if tag & 0xFFFF == 0:
-            return "UL"
-        if tag >> 16 & 1:
-            return "LO" if 0x10 <= tag & 0xFFFF <= 0xFF else "UN"
-        try:
-            vr = DicomDictionary[tag][0] if tag in DicomDictionary else dictionary_VR(tag)
-        except KeyError:
-            return "UN"
-        if vr == "US or SS" and found.get(PIXEL_REPRESENTATION, {}).get("Value") == [1]:
-            return "SS"
-        return _AMBIGUOUS.get(str(vr), str(vr))
-
-    def _plain(self, element: tuple[int, str, int, int], path: str, encodings: Encodings) -> dict[str, Any]:
-        tag, vr, offset, length = element
-        if tag in PIXEL_TAGS or (
-            length > (BULK_BINARY_BYTES if vr in BINARY_VRS else BULK_TEXT_BYTES) and vr in BULK_VRS
-        ):
-            return self._bulk(BulkValue(path, tag, vr, (Span(offset, length),), self._big))
-        if length == 0:
-            return {"vr": vr}
-        value = bytes(self._data[offset : offset + length])
-        if vr not in BINARY_VRS:
+            if not tag & 0xFFFF:
+                continue  # group lengths are left out (F.2.5)
+            value = bytes(data[offset : offset + length])
             try:
-                values = PARSERS[vr](value, encodings, self._big)
-            except (ValueError, struct.error, LookupError):
-                self._warn(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) is no valid {vr}; its bytes are given as they stand.")
+                encoded = encode(value, dataset.sets, big)
+            except ValueError as error:
+                self._odd(event, error)
+                continue
+            name = vr.encode()
+            if encoded:
+                part = b'"%08X":{"vr":"%b","Value":[%b]}' % (tag, name, encoded)
             else:
-                return {"vr": vr} if values == [None] else {"vr": vr, "Value": values}
-        return {"vr": vr, "InlineBinary": b64encode(little_endian(value, vr) if self._big else value).decode()}
+                part = b'"%08X":{"vr":"%b"}' % (tag, name)
+            if tag == SPECIFIC_CHARACTER_SET:
+                self._use_character_sets(value)
+            self._left -= len(part)
+            if self._left < 0 or tag <= dataset.previous:
+                self._check(tag)
+            dataset.previous = tag
+            dataset.parts.append(part)
+        self._finish()
 
-    def _bulk(self, value: BulkValue) -> dict[str, Any]:
-        entry: dict[str, Any] = {"vr": value.vr}
-        if any(span.length_bytes for span in value.spans):
-            self.walked.bulk.append(value)
-            self.walked.entries.append(entry)
-        return entry
+    def _check(self, tag: int) -> None:
+        if self._left < 0:
+            raise refuse(f"The metadata of the instance would be longer than {self._limit} bytes.")
+        if tag <= self._dataset.previous:
+            self._dataset.sorted = False
 
-    def _nested(self, tag: int, vr: str, where: tuple[int, int, int], place: _Place) -> tuple[dict[str, Any], int]:
-        """A sequence, or encapsulated pixel data; returns its JSON and the position behind it."""
-        if place.depth > self._limits.depth:
-            raise refuse(f"Sequences are nested more than {self._limits.depth} deep.")
-        offset, length, end = where
-        if tag in PIXEL_TAGS:
-            return self._encapsulated(tag, vr, offset, end, place.path)
-        if vr not in ("SQ", "UN"):
-            raise refuse(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) has an undefined length and is no sequence.")
-        if vr == "UN":  # PS3.5 §6.2.2 note: of undefined length it is a sequence in implicit VR little endian
-            place = _Place(place.depth, place.path, place.encodings, delimited=True, explicit=False)
-        items: list[Json] = []
-        position = offset
-        stop = end if length == UNDEFINED else offset + length
-        while position < stop:
-            item_tag, _, start, item_length = self._element(position, stop, explicit=False)
-            if item_tag == SEQUENCE_END and length == UNDEFINED:
-                return self._sequence(items), start
-            if item_tag != ITEM:
-                raise refuse(f"Sequence ({tag >> 16:04X},{tag & 0xFFFF:04X}) holds something that is no item.")
-            undefined = item_length == UNDEFINED
-            inside = _Place(place.depth, f"{place.path}/{len(items) + 1}/", place.encodings, undefined, place.explicit)
-            item, position = self.dataset(start, stop if undefined else start + item_length, inside)
-            items.append(item)
-        if length == UNDEFINED:
-            raise refuse("The file is cut short inside a sequence.")
-        return self._sequence(items), position
+    def _add(self, tag: int, part: bytes) -> None:
+        self._left -= len(part)
+        self._check(tag)
+        self._dataset.previous = tag
+        self._dataset.parts.append(part)
 
-    @staticmethod
-    def _sequence(items: list[Json]) -> dict[str, Any]:
-        return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
+    def _use_character_sets(self, value: bytes) -> None:
+        self._dataset.sets = character_sets(value)
+        if self._dataset.sets.unknown:
+            self._warn("(0008,0005) names a character set that is not known; text is read as well as it can be.")
 
-    def _encapsulated(self, tag: int, vr: str, position: int, end: int, path: str) -> tuple[dict[str, Any], int]:
-        """Fragments of encapsulated pixel data; the first item is the Basic Offset Table (PS3.5 A.4)."""
+    def _other(self, event: Event, events: Iterator[Event]) -> None:
+        """What is not a short value of a VR that has JSON values."""
+        tag, vr, offset, length = event
+        if tag == ITEM:
+            self._begin_item()
+        elif tag == ITEM_END:
+            self._end_item()
+        elif tag == SEQUENCE_END:
+            self._end_sequence()
+        elif vr == "SQ":
+            self._dataset.sequence_tag = tag
+            self._dataset.items = []
+        elif length == UNDEFINED:
+            self._encapsulated(tag, vr, events)
+        elif tag & 0xFFFF:
+            self._binary(tag, vr, Span(offset, length))
+
+    def _begin_item(self) -> None:
+        self._outer.append(self._dataset)
+        self._dataset = _Dataset(self._dataset.sets)
+
+    def _end_item(self) -> None:
+        item = self._dataset
+        self._close(item)
+        self._dataset = self._outer.pop()
+        self._dataset.items.append(b"{%b}" % b",".join(item.parts))
+        if item.binary:
+            self._dataset.binary.add(b"%08X" % self._dataset.sequence_tag)
+
+    def _end_sequence(self) -> None:
+        dataset = self._dataset
+        value = b',"Value":[%b]' % b",".join(dataset.items) if dataset.items else b""
+        self._left += len(value)  # its items were counted when they were written
+        self._add(dataset.sequence_tag, b'"%08X":{"vr":"SQ"%b}' % (dataset.sequence_tag, value))
+        dataset.items = []
+
+    def _close(self, dataset: _Dataset) -> None:
+        if dataset.close():
+            self._warn("An attribute stands twice; the first is kept.")
+
+    def _path(self, tag: int) -> str:
+        outer = "".join(f"{one.sequence_tag:08X}/{len(one.items) + 1}/" for one in self._outer)
+        return f"{outer}{tag:08X}"
+
+    def _odd(self, event: Event, error: ValueError) -> None:
+        """A value that is not what its VR says."""
+        tag, vr, offset, length = event
+        name = f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+        if isinstance(error, UndecodableTextError):
+            self._warn(f"{name} has text outside its character set; it is read as well as it can be.")
+            value = b',"Value":[%b]' % error.encoded if error.encoded else b""
+            self._add(tag, b'"%08X":{"vr":"%b"%b}' % (tag, vr.encode(), value))
+        elif isinstance(error, NotFiniteError):
+            self._warn(f"{name} has numbers that JSON cannot write; it is given as bulk data.")
+            self._bulk(BulkValue(self._path(tag), tag, vr, (Span(offset, length),), self._big))
+        else:
+            self._warn(f"{name} is no valid {vr}; its bytes are given as UN.")
+            self._binary(tag, "UN", Span(offset, length))
+
+    def _binary(self, tag: int, vr: str, span: Span) -> None:
+        """A binary value, or one of another VR that is too long to stand in the JSON."""
+        if tag in OFFSET_TABLE_TAGS and not self._outer:
+            self._walked.offset_tables[tag] = span
+        if vr not in BULK_VRS:
+            self._warn(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) is too long for its VR {vr}; it is given as UN.")
+            vr = "UN"
+        if span.length_bytes and (tag in PIXEL_TAGS or span.length_bytes > BULK_BINARY_BYTES):
+            self._bulk(BulkValue(self._path(tag), tag, vr, (span,), self._big))
+            return
+        value = bytes(self._data[span.offset : span.offset + span.length_bytes])
+        if not value:
+            self._add(tag, b'"%08X":{"vr":"%b"}' % (tag, vr.encode()))
+            return
+        inline = b64encode(little_endian(value, vr) if self._big else value)
+        self._dataset.binary.add(b"%08X" % tag)
+        self._add(tag, b'"%08X":{"vr":"%b","InlineBinary":"%b"}' % (tag, vr.encode(), inline))
+
+    def _encapsulated(self, tag: int, vr: str, events: Iterator[Event]) -> None:
         spans: list[Span] = []
-        table: tuple[int, ...] | None = None
-        while True:
-            item_tag, _, start, length = self._element(position, end, explicit=False)
-            if item_tag == SEQUENCE_END:
+        for fragment_tag, _, offset, length in events:
+            if fragment_tag == SEQUENCE_END:
                 break
-            if item_tag != ITEM or length == UNDEFINED:
-                raise refuse("Encapsulated pixel data holds something that is no fragment.")
-            if table is None:
-                table = struct.unpack_from(f"<{length // 4}I", self._data, start)
-            else:
-                spans.append(Span(start, length))
-            position = start + length
-        value = BulkValue(path, tag, "OB" if vr in ("", "UN") else vr, tuple(spans), False, True, table or ())
-        return self._bulk(value), start
+            spans.append(Span(offset, length))
+        table = spans[0] if spans else None
+        value = BulkValue(self._path(tag), tag, vr, tuple(spans[1:]), encapsulated=True, offset_table=table)
+        self._bulk(value)
+
+    def _bulk(self, value: BulkValue) -> None:
+        if not value.spans:
+            self._add(value.tag, b'"%08X":{"vr":"%b"}' % (value.tag, value.vr.encode()))
+            return
+        self._walked.bulk.append(value)
+        self._dataset.binary.add(b"%08X" % value.tag)
+        parts = (value.tag, value.vr.encode(), URI_MEMBER, value.path.encode())
+        self._add(value.tag, b'"%08X":{"vr":"%b",%b%b"}' % parts)
+
+    def _finish(self) -> None:
+        dataset = self._dataset
+        self._close(dataset)
+        self._walked.metadata = b"{%b}" % b",".join(dataset.parts)
+        searched = [part for part in dataset.parts if len(part) <= SEARCHED_BYTES]
+        attributes: Json = orjson.loads(b"{%b}" % b",".join(searched))
+        for tag in dataset.binary:
+            _leave_out_binary(attributes, tag.decode())
+        self._walked.attributes = attributes
 
     def _warn(self, sentence: str) -> None:
-        if len(self.walked.warnings) < MAXIMUM_WARNINGS:
-            self.walked.warnings.append(sentence)
+        if len(self._walked.warnings) < MAXIMUM_WARNINGS and sentence not in self._walked.warnings:
+            self._walked.warnings.append(sentence)
+
+
+def _leave_out_binary(attributes: Json, tag: str) -> None:
+    """Take out an attribute that has no searchable value, or what of it has none."""
+    entry = attributes.get(tag)
+    if entry is None:
+        return
+    if "BulkDataURI" in entry or "InlineBinary" in entry:
+        del attributes[tag]
+        return
+    for item in entry.get("Value", ()):
+        if isinstance(item, dict):
+            for inner in list(item):
+                _leave_out_binary(item, inner)
