@@ -1,7 +1,8 @@
-"""URL table of WADO-RS (PS3.18 §10.4.1), relative to a DICOMweb root."""
+"""Transactions of WADO-RS (PS3.18 §10.4), relative to a DICOMweb root."""
 
 from aiohttp import web
 
+from archive.dicomweb.transactions import Handler, Transaction
 from wado.bulkdata import retrieve_bulk_data, retrieve_bulk_value, retrieve_pixel_data
 from wado.frames import retrieve_frames
 from wado.instances import retrieve_instance, retrieve_series, retrieve_study
@@ -17,30 +18,51 @@ from wado.rendered import (
 STUDY = "/studies/{study}"
 SERIES = STUDY + "/series/{series}"
 INSTANCE = SERIES + "/instances/{instance}"
+FRAMES = INSTANCE + "/frames/{frames}"
+
+DICOM = 'multipart/related; type="application/dicom"'
+OCTETS = 'multipart/related; type="application/octet-stream"'
+METADATA = ("application/dicom+json", 'multipart/related; type="application/dicom+xml"')
+PICTURES = ("image/jpeg", "image/gif", "image/png", "image/jp2")
+RENDERING = ("annotation", "iccprofile", "quality", "viewport", "window")
 
 
-def routes(prefix: str = "") -> list[web.RouteDef]:
-    return [
-        web.get(prefix + STUDY, retrieve_study),
-        web.get(prefix + SERIES, retrieve_series),
-        web.get(prefix + INSTANCE, retrieve_instance),
-        web.get(prefix + STUDY + "/metadata", retrieve_study_metadata),
-        web.get(prefix + SERIES + "/metadata", retrieve_series_metadata),
-        web.get(prefix + INSTANCE + "/metadata", retrieve_instance_metadata),
-        web.get(prefix + STUDY + "/rendered", retrieve_rendered_study),
-        web.get(prefix + SERIES + "/rendered", retrieve_rendered_series),
-        web.get(prefix + INSTANCE + "/rendered", retrieve_rendered_instance),
-        web.get(prefix + INSTANCE + "/frames/{frames}/rendered", retrieve_rendered_frames),
-        web.get(prefix + STUDY + "/thumbnail", retrieve_thumbnail),
-        web.get(prefix + SERIES + "/thumbnail", retrieve_thumbnail),
-        web.get(prefix + INSTANCE + "/thumbnail", retrieve_thumbnail),
-        web.get(prefix + INSTANCE + "/frames/{frames}/thumbnail", retrieve_thumbnail),
-        web.get(prefix + STUDY + "/bulkdata", retrieve_bulk_data),
-        web.get(prefix + SERIES + "/bulkdata", retrieve_bulk_data),
-        web.get(prefix + INSTANCE + "/bulkdata", retrieve_bulk_data),
-        web.get(prefix + INSTANCE + "/bulkdata/{path:.+}", retrieve_bulk_value),
-        web.get(prefix + STUDY + "/pixeldata", retrieve_pixel_data),
-        web.get(prefix + SERIES + "/pixeldata", retrieve_pixel_data),
-        web.get(prefix + INSTANCE + "/pixeldata", retrieve_pixel_data),
-        web.get(prefix + INSTANCE + "/frames/{frames}", retrieve_frames),
-    ]
+def _get(
+    path: str, name: str, handler: Handler, produces: tuple[str, ...], parameters: tuple[str, ...] = ()
+) -> Transaction:
+    return Transaction("GET", path, name, "PS3.18 §10.4", handler, produces, (), ("accept", "charset", *parameters))
+
+
+TRANSACTIONS = (
+    _get(STUDY, "RetrieveStudy", retrieve_study, (DICOM, OCTETS)),
+    _get(SERIES, "RetrieveSeries", retrieve_series, (DICOM, OCTETS)),
+    _get(INSTANCE, "RetrieveInstance", retrieve_instance, (DICOM, "application/dicom", OCTETS)),
+    _get(STUDY + "/metadata", "RetrieveStudyMetadata", retrieve_study_metadata, METADATA),
+    _get(SERIES + "/metadata", "RetrieveSeriesMetadata", retrieve_series_metadata, METADATA),
+    _get(INSTANCE + "/metadata", "RetrieveInstanceMetadata", retrieve_instance_metadata, METADATA),
+    _get(STUDY + "/rendered", "RetrieveRenderedStudy", retrieve_rendered_study, PICTURES, RENDERING),
+    _get(SERIES + "/rendered", "RetrieveRenderedSeries", retrieve_rendered_series, PICTURES, RENDERING),
+    _get(INSTANCE + "/rendered", "RetrieveRenderedInstance", retrieve_rendered_instance, PICTURES, RENDERING),
+    _get(FRAMES + "/rendered", "RetrieveRenderedFrames", retrieve_rendered_frames, PICTURES, RENDERING),
+    _get(STUDY + "/thumbnail", "RetrieveStudyThumbnail", retrieve_thumbnail, ("image/jpeg",), ("viewport",)),
+    _get(SERIES + "/thumbnail", "RetrieveSeriesThumbnail", retrieve_thumbnail, ("image/jpeg",), ("viewport",)),
+    _get(INSTANCE + "/thumbnail", "RetrieveInstanceThumbnail", retrieve_thumbnail, ("image/jpeg",), ("viewport",)),
+    _get(FRAMES + "/thumbnail", "RetrieveFrameThumbnail", retrieve_thumbnail, ("image/jpeg",), ("viewport",)),
+    _get(STUDY + "/bulkdata", "RetrieveStudyBulkdata", retrieve_bulk_data, (OCTETS,)),
+    _get(SERIES + "/bulkdata", "RetrieveSeriesBulkdata", retrieve_bulk_data, (OCTETS,)),
+    _get(INSTANCE + "/bulkdata", "RetrieveInstanceBulkdata", retrieve_bulk_data, (OCTETS,)),
+    _get(
+        INSTANCE + "/bulkdata/{path:.+}",
+        "RetrieveBulkValue",
+        retrieve_bulk_value,
+        (OCTETS, "application/octet-stream"),
+    ),
+    _get(STUDY + "/pixeldata", "RetrieveStudyPixelData", retrieve_pixel_data, (OCTETS,)),
+    _get(SERIES + "/pixeldata", "RetrieveSeriesPixelData", retrieve_pixel_data, (OCTETS,)),
+    _get(INSTANCE + "/pixeldata", "RetrieveInstancePixelData", retrieve_pixel_data, (OCTETS,)),
+    _get(FRAMES, "RetrieveFrames", retrieve_frames, (OCTETS, "application/octet-stream", "image/*")),
+)
+
+
+def routes(root: str = "") -> list[web.RouteDef]:
+    return [transaction.route(root) for transaction in TRANSACTIONS]
