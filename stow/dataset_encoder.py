@@ -7,11 +7,11 @@ import base64
 import binascii
 import math
 import struct
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from archive.dicom.explicit import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from archive.errors import RefusedInstanceError
 from archive.identifiers import is_uid
 from archive.instances import Span
@@ -20,8 +20,6 @@ from stow.outcome import CANNOT_UNDERSTAND, MISSING_BULK_DATA
 Json = Mapping[str, Mapping[str, Any]]
 Piece = bytes | Span
 
-IMPLEMENTATION_CLASS_UID = f"2.25.{uuid.UUID('7f0f6a3e-6a0b-4e0c-9d53-0e5a1b3c8d21').int}"
-IMPLEMENTATION_VERSION_NAME = "LIGHTBOX"
 CHARACTER_SET, SOP_CLASS, SOP_INSTANCE, PIXEL_DATA = "00080005", "00080016", "00080018", "7FE00010"
 UTF_8 = "ISO_IR 192"
 MAXIMUM_DEPTH = 64
