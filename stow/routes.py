@@ -12,6 +12,7 @@ from archive.dicomweb.media_types import Offer, negotiate
 from archive.dicomweb.multipart import IncomingPart, MultipartLimits, MultipartReader, RelatedType
 from archive.dicomweb.payload import JSON, TO_XML, XML, Answer, root_of, send_answer
 from archive.dicomweb.targets import PublicRoot, StudyTarget
+from archive.dicomweb.transactions import Transaction
 from archive.errors import BadRequestError, PayloadTooLargeError, RefusedInstanceError, UnsupportedMediaTypeError
 from archive.identifiers import StudyUID
 from archive.resources import INGEST, STRICT_ACCEPT
@@ -28,14 +29,6 @@ METADATA_LIMITS = web.AppKey("metadata_limits", MetadataLimits)
 
 DICOM = "application/dicom"
 RESPONSE_OFFERS = (Offer(JSON), Offer(XML, rank=1), Offer("application/json", rank=2))
-
-
-def routes(root: str = "") -> list[web.RouteDef]:
-    """The store resources below a DICOMweb root."""
-    return [
-        web.post(f"{root}{path}", store_instances, expect_handler=expect_later)
-        for path in ("/studies", "/studies/{study}")
-    ]
 
 
 async def store_instances(request: web.Request) -> web.StreamResponse:
@@ -134,3 +127,20 @@ async def _respond(
         warnings=response_warnings(outcome, root),
     )
     return await send_answer(request, answer)
+
+
+def _post(path: str, name: str) -> Transaction:
+    consumes = (
+        f'multipart/related; type="{DICOM}"',
+        DICOM,
+        *(f'multipart/related; type="{kind}"' for kind in (JSON, XML)),
+    )
+    return Transaction("POST", path, name, "PS3.18 §10.5", store_instances, (JSON, XML), consumes, ("accept",))
+
+
+TRANSACTIONS = (_post("/studies", "StoreInstances"), _post("/studies/{study}", "StoreInstancesOfStudy"))
+
+
+def routes(root: str = "") -> list[web.RouteDef]:
+    """The store resources below a DICOMweb root; what is expected with `Expect` is answered when the body is read."""
+    return [web.post(root + one.path, one.handler, expect_handler=expect_later) for one in TRANSACTIONS]
