@@ -1,6 +1,8 @@
 """A real SQLite index, filled through the writer with objects made of keywords."""
 
+import functools
 import hashlib
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +38,21 @@ def as_json(keyword: str, value: Any) -> tuple[str, dict[str, Any]]:
     return tag, {"vr": vr, "Value": values}
 
 
+@functools.cache
+def _empty_database() -> bytes:
+    """A migrated database, made once for all tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.sqlite"
+        migrate(path)
+        return path.read_bytes()
+
+
 class IndexBuilder:
     """An index to search in. Time passes by one second with each `add`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        migrate(path)
+        path.write_bytes(_empty_database())
         self.engine = sa.create_engine(f"sqlite:///{path}")
         self.now_ms = 1_700_000_000_000
         self.count = 0

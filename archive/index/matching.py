@@ -22,6 +22,7 @@ from archive.index.query import (
     MULTIPLE,
     SOP_CLASSES_IN_STUDY,
     Condition,
+    Key,
     Matching,
     Moments,
     Query,
@@ -69,6 +70,12 @@ def visible(scope: Scope, rows: sa.FromClause = instances) -> Truth:
     if not scope.with_reports:
         conditions.append(rows.c.is_report.is_(False))
     return sa.and_(*conditions)
+
+
+def is_searched_by_document(key: Key) -> bool:
+    """Whether matching the key means to read the documents of instances: nothing of it is kept apart."""
+    kept = key.tag in _COLUMNS if len(key.path) == 1 else SEQUENCE_PATHS.get(key.dotted) is Level.INSTANCE
+    return key.level is Level.INSTANCE and not kept
 
 
 def where(scope: Scope, query: Query) -> list[Truth]:
@@ -203,6 +210,8 @@ def compare(column: Text, condition: Condition) -> Truth:
 
 def _in_range(column: Text, vr: str, first: str, last: str) -> Truth:
     """A stored date or time may leave out what is zero, and say more than the range does."""
+    if vr == "DT" and (first or last)[-5:-4] in ("+", "-"):
+        return _in_zoned_range(column, first, last)
     if vr == "DA":
         bounds = [column >= first if first else column != "", column <= last if last else sa.true()]
     else:
@@ -223,9 +232,7 @@ def shortest(moment: str, date_length: int = 0) -> str:
 
 
 def _in_moments(moments: Moments) -> Truth:
-    date, time = _COLUMNS.get(moments.date.tag), _COLUMNS.get(moments.time.tag)
-    if date is None or time is None:
-        raise LookupError("Only dates and times that have columns are matched as one.")
+    date, time = _first_text(moments.date), _first_text(moments.time)
     bounds: list[Truth] = [date != ""]
     if moments.offset_minutes is not None:
         return sa.and_(*bounds, *_in_zone(moments, date, time))
@@ -238,11 +245,17 @@ def _in_moments(moments: Moments) -> Truth:
     return sa.and_(*bounds)
 
 
+def _first_text(key: Key) -> Text:
+    """The text of a study's or series' attribute; "" where there is none."""
+    column = _COLUMNS.get(key.tag)
+    return column if column is not None else patterns.first_json_value(_DOCUMENTS[key.level], key.tag)
+
+
 def _in_zone(moments: Moments, date: Text, time: Text) -> list[Truth]:
     """The bounds as moments of UTC, each value in its own time zone; the index leads to the days around."""
     offset = moments.offset_minutes or 0
     stated = f"{'-' if offset < 0 else '+'}{abs(offset) // 60:02}{abs(offset) % 60:02}"
-    zone = sa.func.coalesce(patterns.first_json_value(studies.c.attributes, TIMEZONE), stated)
+    zone = _zone_of_study(stated)
     minutes = patterns.minutes_of(date, time, zone)
     bounds: list[Truth] = []
     if moments.first is not None:
@@ -253,6 +266,38 @@ def _in_zone(moments: Moments, date: Text, time: Text) -> list[Truth]:
         end = patterns.minutes_of_values(day, clock, offset) + _precision_minutes(clock)
         bounds += [date <= _days_later(day, 2), minutes < end]
     return bounds
+
+
+def _zone_of_study(otherwise: str) -> Text:
+    known = patterns.first_json_value(studies.c.attributes, TIMEZONE)
+    return sa.case((sa.func.coalesce(known, "") != "", known), else_=otherwise)
+
+
+def _in_zoned_range(column: Text, first: str, last: str) -> Truth:
+    """Bounds of a DT that name their zone, held against values with their own zone or the study's."""
+    stated = (first or last)[-5:]
+    minutes = patterns.minutes_of_datetime(column, _zone_of_study(stated))
+    bounds: list[Truth] = [column != ""]
+    if first:
+        bounds.append(minutes >= _minutes(first)[0])
+    if last:
+        bounds.append(minutes < _minutes(last)[1])
+    return sa.and_(*bounds)
+
+
+def _minutes(value: str) -> tuple[float, float]:
+    """The first minute of a DT with a zone and the first one after it."""
+    moment, zone = value[:-5], value[-5:]
+    offset = (int(zone[1:3]) * 60 + int(zone[3:])) * (-1 if zone[0] == "-" else 1)
+    date, clock = moment[:8], moment[8:]
+    begin = patterns.minutes_of_values(date + "00000101"[len(date) :], clock, offset)
+    if clock:
+        return begin, begin + _precision_minutes(clock)
+    if len(date) == 8:
+        return begin, begin + 1440.0
+    year, month = int(date[:4]), int(date[4:] or 12)
+    year, month = (year + 1, 1) if month == 12 else (year, month + 1)
+    return begin, patterns.minutes_of_values(f"{year:04}{month:02}01", "", offset)
 
 
 def _days_later(day: str, days: int) -> str:
@@ -372,7 +417,8 @@ def _of_document(condition: Condition) -> Truth:
 def _owning_document(level: Level, holds: Truth) -> Truth:
     if level is not Level.INSTANCE:
         return holds
-    return sa.exists().where(instance_metadata.c.instance_id == instances.c.id, holds)
+    own = sa.exists().where(instance_metadata.c.instance_id == instances.c.id, holds)
+    return own.correlate(instances, series, studies)  # and not the documents that a search may bring along
 
 
 def _of_json(document: sa.ColumnElement[Any], condition: Condition) -> Truth:

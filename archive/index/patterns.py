@@ -85,6 +85,16 @@ def minutes_of(date: Text, time: Text, zone: Text) -> sa.ColumnElement[float]:
     return sa.func.julianday(dashed) * 1440.0 + minute - offset
 
 
+def minutes_of_datetime(value: Text, zone: Text) -> sa.ColumnElement[float]:
+    """The same of a DT; `zone` is that of a value which names none."""
+    part, length = sa.func.substr, sa.func.length(value)
+    has_zone = part(value, length - 4, 1).in_(("+", "-"))
+    local = sa.case((has_zone, part(value, 1, length - 5)), else_=value)
+    date = part(local, 1, 8)
+    whole_date = date.concat(part("00000101", sa.func.length(date) + 1))
+    return minutes_of(whole_date, part(local, 9), sa.case((has_zone, part(value, -5)), else_=zone))
+
+
 def minutes_of_values(date: str, time: str, offset_minutes: int) -> float:
     """The same of known values; both count from the same beginning."""
     julian_day = datetime.date(int(date[:4]), int(date[4:6]), int(date[6:8])).toordinal() + 1721424.5

@@ -10,8 +10,18 @@ from archive.identifiers import SeriesUID, StudyUID
 MAXIMUM_PAGE = 5_000
 """Most results of one search; also what is given when no limit is asked for."""
 
+MAXIMUM_DOCUMENT_BYTES = 64 << 20
+"""A page of whole instances ends with the one that makes it larger than this."""
+
 MODALITIES_IN_STUDY = "00080061"
 SOP_CLASSES_IN_STUDY = "00080062"
+_LEVELS_OF_COMPUTED: Mapping[str, Level] = {
+    MODALITIES_IN_STUDY: Level.STUDY,
+    SOP_CLASSES_IN_STUDY: Level.STUDY,
+    "00201206": Level.STUDY,
+    "00201208": Level.STUDY,
+    "00201209": Level.SERIES,
+}
 
 MULTIPLE = frozenset(
     {
@@ -58,9 +68,7 @@ class Key:
 
     @property
     def level(self) -> Level:
-        if self.path[0] in (MODALITIES_IN_STUDY, SOP_CLASSES_IN_STUDY):
-            return Level.STUDY
-        return level_of(self.path[0])
+        return _LEVELS_OF_COMPUTED.get(self.path[0]) or level_of(self.path[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Search the index (PS3.18 §10.6). The scope is the first argument, and part of the SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +12,7 @@ from archive.errors import SearchTooBroadError
 from archive.index import patterns
 from archive.index.matching import hides_within_studies, visible, where
 from archive.index.query import (
+    MAXIMUM_DOCUMENT_BYTES,
     InstanceMatch,
     Match,
     Query,
@@ -24,6 +25,9 @@ from archive.scope import Scope
 
 TIME_LIMIT_S = 5.0
 """No search runs longer, whatever is stored and whatever is asked."""
+
+DOCUMENT = 12
+"""Where the document stands in a row of an instance."""
 
 Row = sa.Row[*tuple[Any, ...]]
 
@@ -51,19 +55,30 @@ def search(scope: Scope, connection: sa.Connection, query: Query, *, limit_s: fl
         It took longer than `limit_s`.
     """
     conditions = where(scope, query)
-    # One row more than asked for tells whether there is a rest to be counted.
     statement = _selection(scope, query).where(*conditions).order_by(*_ORDER[query.level])
     try:
         with time_limit(connection, limit_s):
-            rows = connection.execute(statement.limit(query.limit + 1).offset(query.offset)).all()
-            remaining = 0
-            if len(rows) > query.limit:
-                remaining = _count(connection, query, conditions) - query.offset - query.limit
+            # One row more than asked for tells whether there is a rest to be counted.
+            rows, is_all = _page(connection.execute(statement.limit(query.limit + 1).offset(query.offset)), query)
+            remaining = 0 if is_all else _count(connection, query, conditions) - query.offset - len(rows)
     except TimeoutError as error:
         raise SearchTooBroadError(
             "This search would take too long. Ask for fewer results: give a date, an identifier, or more of the name."
         ) from error
-    return SearchResult(tuple(_match(query.level, row) for row in rows[: query.limit]), remaining)
+    return SearchResult(tuple(_match(query.level, row) for row in rows), remaining)
+
+
+def _page(rows: Iterable[Row], query: Query) -> tuple[list[Row], bool]:
+    """The rows of the page, and whether they are all there are."""
+    page: list[Row] = []
+    document_bytes = 0
+    for row in rows:
+        if len(page) == query.limit or document_bytes > MAXIMUM_DOCUMENT_BYTES:
+            return page, False
+        page.append(row)
+        if query.with_documents:
+            document_bytes += len(row[DOCUMENT])
+    return page, True
 
 
 def _count(connection: sa.Connection, query: Query, conditions: Sequence[sa.ColumnElement[bool]]) -> int:
@@ -129,7 +144,7 @@ def _match(level: Level, row: Row) -> Match:
     if level is Level.SERIES:
         return of_series
     values = dict(zip(INSTANCE_COLUMNS.values(), row[13:], strict=True))
-    return InstanceMatch(of_series, row[9], row[10], row[11], values, row[12])
+    return InstanceMatch(of_series, row[9], row[10], row[11], values, row[DOCUMENT])
 
 
 def _values(text: str | None) -> tuple[str, ...]:

@@ -1,0 +1,131 @@
+"""Search transactions: the URL table and the handler (PS3.18 §10.6), relative to a DICOMweb root."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+
+import orjson
+from aiohttp import hdrs, web
+
+from archive.attributes import Level
+from archive.dicomweb.media_types import Offer, negotiate
+from archive.dicomweb.multipart_response import Envelope
+from archive.dicomweb.payload import JSON, TO_XML, XML, Answer, root_of, send_answer, xml_response
+from archive.dicomweb.targets import PublicRoot, SeriesTarget, StudyTarget
+from archive.dicomweb.warnings import remaining_warning, warning_values
+from archive.index.search import search
+from archive.resources import DATABASE, NO_MATCH_IS_204, STRICT_ACCEPT
+from archive.scope import Scope
+from auth.access import scope_of
+from qido.parameters import Pairs, Resource, check_charset, parse_pairs, parse_search
+from qido.results import Attributes, Presentation
+
+SCOPE_OF: web.AppKey[Callable[[web.Request], Scope]] = web.AppKey("scope_of")
+"""What a request may see, where it is not `auth.access.scope_of` that says so."""
+OFFERS = (Offer(JSON), Offer(XML, multipart=True, rank=1), Offer("application/json", rank=2))
+
+
+def routes(prefix: str = "") -> list[web.RouteDef]:
+    """The six resources that are searched (PS3.18 Table 10.6.1-1)."""
+    return [
+        web.get(prefix + "/studies", search_studies),
+        web.get(prefix + "/studies/{study}/series", search_series_of_study),
+        web.get(prefix + "/studies/{study}/instances", search_instances_of_study),
+        web.get(prefix + "/studies/{study}/series/{series}/instances", search_instances_of_series),
+        web.get(prefix + "/series", search_series),
+        web.get(prefix + "/instances", search_instances),
+    ]
+
+
+async def search_studies(request: web.Request) -> web.StreamResponse:
+    return await _search(request, lambda: Resource(Level.STUDY))
+
+
+async def search_series(request: web.Request) -> web.StreamResponse:
+    return await _search(request, lambda: Resource(Level.SERIES))
+
+
+async def search_instances(request: web.Request) -> web.StreamResponse:
+    return await _search(request, lambda: Resource(Level.INSTANCE))
+
+
+async def search_series_of_study(request: web.Request) -> web.StreamResponse:
+    return await _search(request, lambda: Resource(Level.SERIES, StudyTarget.parse(request.match_info).study_uid))
+
+
+async def search_instances_of_study(request: web.Request) -> web.StreamResponse:
+    return await _search(request, lambda: Resource(Level.INSTANCE, StudyTarget.parse(request.match_info).study_uid))
+
+
+async def search_instances_of_series(request: web.Request) -> web.StreamResponse:
+    def resource() -> Resource:
+        target = SeriesTarget.parse(request.match_info)
+        return Resource(Level.INSTANCE, target.study_uid, target.series_uid)
+
+    return await _search(request, resource)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The objects of one search and, where it is JSON that is wanted, their text."""
+
+    objects: Sequence[Attributes]
+    body: bytes
+    remaining: int
+
+
+async def _search(request: web.Request, resource_of: Callable[[], Resource]) -> web.StreamResponse:
+    """Send what matches, with a word on what was ignored and on how much more there is."""
+    scope = request.config_dict.get(SCOPE_OF, scope_of)(request)
+    resource = resource_of()
+    pairs = parse_pairs(request.rel_url.raw_query_string)
+    check_charset(pairs)
+    asked = parse_search(resource, pairs)
+    offer = _negotiate(request, pairs)
+    root = root_of(request)
+    presentation = Presentation.of(resource, root, asked.fields)
+    query = replace(asked.query, with_documents=presentation.needs_documents)
+
+    def find(connection: object) -> _Found:
+        result = search(scope, connection, query)  # type: ignore[arg-type]  # qido knows no database library
+        objects = presentation.objects(result.matches)
+        return _Found(objects, orjson.dumps(objects) if not offer.multipart else b"", result.remaining)
+
+    found = await request.config_dict[DATABASE].read(find)
+    warnings = _warnings(root, asked.warnings, found.remaining)
+    if offer.multipart:
+        return _send_xml(request, found, warnings)
+    if not found.objects and request.config_dict.get(NO_MATCH_IS_204, False):
+        return _nothing(warnings)
+    tag = hashlib.blake2b(found.body, digest_size=20).hexdigest()
+    return await send_answer(request, Answer(found.body, offer.media_type, etag=tag, warnings=warnings))
+
+
+def _negotiate(request: web.Request, pairs: Pairs) -> Offer:
+    accept = request.headers.getall(hdrs.ACCEPT, [])
+    in_query = [value for name, value in pairs if name == "accept"]
+    return negotiate(accept, in_query, OFFERS, strict=request.config_dict.get(STRICT_ACCEPT, False))
+
+
+def _warnings(root: PublicRoot, texts: Sequence[str], remaining: int) -> list[str]:
+    values = warning_values(str(root), list(texts))
+    return [*values, remaining_warning(str(root), remaining)] if remaining > 0 else values
+
+
+def _send_xml(request: web.Request, found: _Found, warnings: Sequence[str]) -> web.Response:
+    """One part for each match; without any there is nothing that multipart could hold (RFC 2046 §5.1.1)."""
+    if not found.objects:
+        return _nothing(warnings)
+    to_xml = request.config_dict[TO_XML]
+    response = xml_response([to_xml(one) for one in found.objects], Envelope(XML))
+    for warning in warnings:
+        response.headers.add(hdrs.WARNING, warning)
+    return response
+
+
+def _nothing(warnings: Sequence[str]) -> web.Response:
+    response = web.Response(status=HTTPStatus.NO_CONTENT)
+    for warning in warnings:
+        response.headers.add(hdrs.WARNING, warning)
+    return response
