@@ -39,14 +39,14 @@ class CharacterSets:
 
     def decode(self, value: bytes) -> tuple[str, bool]:
         """The text, and whether all of it could be read."""
+        if value.isascii() and ESCAPE not in value:
+            return value.decode("ascii"), True
         if self._extended and ESCAPE in value:
             parts = [self._fragment(part) for part in _FRAGMENT.findall(value)]
             return "".join(text for text, _ in parts), all(valid for _, valid in parts)
         return self._plain(value)
 
     def _plain(self, value: bytes) -> tuple[str, bool]:
-        if value.isascii():
-            return value.decode("ascii"), True
         if self._codec == _DEFAULT:
             text, valid = _decoded(value, "utf-8")
             return (text if valid else value.decode("latin-1")), False
@@ -54,11 +54,11 @@ class CharacterSets:
 
     def _fragment(self, part: bytes) -> tuple[str, bool]:
         if not part.startswith(ESCAPE):
-            return self._plain(part)
+            return self.decode(part)
         length = 4 if part[1:3] in (b"$(", b"$)") else 3
         codec = CODES_TO_ENCODINGS.get(part[:length])
         if codec is None:
-            text, _ = self._plain(part[1:])
+            text, _ = self.decode(part[1:])
             return text, False
         if codec in _WITH_ESCAPES:
             return _decoded(part, codec)
@@ -69,7 +69,7 @@ class CharacterSets:
         if delimiter is None:
             return _decoded(part, codec)
         head, valid = _decoded(part[: delimiter.start()], codec)
-        tail, tail_valid = self._plain(part[delimiter.start() :])
+        tail, tail_valid = self.decode(part[delimiter.start() :])
         return head + tail, valid and tail_valid
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from archive.dicom.dictionary import ImpliedVRs
 from archive.dicom.part10 import FileMeta, Limits, inflate, refuse
+from archive.errors import RefusedInstanceError
 from archive.instances import Buffer
 
 UNDEFINED = 0xFFFFFFFF
@@ -104,7 +105,7 @@ class _Walker:
                 raise refuse("A delimiter stands where an element should.")
             self._left -= 1
             if self._left < 0:
-                raise refuse(f"The dataset has more than {self._limits.elements} elements.")
+                raise self._too_many()
             tag = group << 16 | element
             if length == UNDEFINED or vr == "SQ":
                 position = yield from self._nested((tag, vr, offset, length), end, place)
@@ -118,6 +119,9 @@ class _Walker:
         if position != end and not (place.depth == 0 and self._is_padding(position, end)):
             raise refuse("The file is cut short inside an element's head.")
         return end
+
+    def _too_many(self) -> RefusedInstanceError:
+        return refuse(f"The dataset has more than {self._limits.elements} elements and items.")
 
     def _is_padding(self, position: int, end: int) -> bool:
         """Whether nothing but zeros follows, as some encoders fill up their last block."""
@@ -165,7 +169,8 @@ class _Walker:
         """A sequence, or encapsulated pixel data; returns the position behind it."""
         tag, vr, offset, length = event
         if length == UNDEFINED and (tag == PIXEL_DATA or vr in _FRAGMENT_VRS):
-            yield tag, "OW" if vr == "OW" else "OB", offset, UNDEFINED
+            written = bytes(self._data[offset - 8 : offset - 6])  # the VR, where the head has one
+            yield tag, "OW" if written == b"OW" else "OB", offset, UNDEFINED
             return (yield from self._fragments(offset, end))
         if vr not in ("SQ", "UN") and place.explicit:
             raise refuse(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) has an undefined length and is no sequence.")
@@ -218,5 +223,5 @@ class _Walker:
         group, element, length = self._implicit_head(self._data, position)
         self._left -= 1
         if self._left < 0:
-            raise refuse(f"The dataset has more than {self._limits.elements} elements and items.")
+            raise self._too_many()
         return group << 16 | element, position + 8, length

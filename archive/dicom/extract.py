@@ -92,10 +92,10 @@ def _pixel_facts(walked: Walked) -> PixelFacts | None:
         planar_configuration=_count(attributes, "00280006") or 0,
         number_of_frames=_count(attributes, "00280008") or 1,
         pixel_keyword=keyword,
-        rescale_slope=_real(transformation | attributes, "00281053"),
-        rescale_intercept=_real(transformation | attributes, "00281052"),
-        window_center=_real(voi | attributes, "00281050"),
-        window_width=_real(voi | attributes, "00281051"),
+        rescale_slope=_real("00281053", attributes, transformation),
+        rescale_intercept=_real("00281052", attributes, transformation),
+        window_center=_real("00281050", attributes, voi),
+        window_width=_real("00281051", attributes, voi),
     )
 
 
@@ -111,6 +111,10 @@ def _count(attributes: Json, tag: str, default: int | None = None) -> int | None
     return value if isinstance(value, int) and 0 <= value <= MAXIMUM_COUNT.get(tag, 0xFFFF) else default
 
 
-def _real(attributes: Json, tag: str) -> float | None:
-    value = _first(attributes, tag)
-    return float(value) if isinstance(value, (int, float)) else None
+def _real(tag: str, *places: Json) -> float | None:
+    """The first value of the attribute where it is found first."""
+    for place in places:
+        value = _first(place, tag)
+        if isinstance(value, (int, float)):
+            return float(value)
+    return None

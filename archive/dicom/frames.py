@@ -51,21 +51,25 @@ def index_frames(walked: Walked, facts: PixelFacts | None, transfer_syntax_uid: 
         return _encapsulated(walked, value, count, transfer_syntax_uid)
     if _COMPRESSED.fullmatch(transfer_syntax_uid):
         return _whole(count, "The pixel data is not encapsulated, though the transfer syntax is a compressed one.")
-    return _native(value, facts)
+    return _native(walked, value, facts)
 
 
 def _whole(count: int, reason: str) -> FrameIndex:
     return FrameIndex(FrameLayout.WHOLE, count, reason=reason)
 
 
-def _native(value: BulkValue, facts: PixelFacts) -> FrameIndex:
+def _native(walked: Walked, value: BulkValue, facts: PixelFacts) -> FrameIndex:
     count = facts.number_of_frames
     halves = HALVES_PER_PIXEL.get(facts.photometric_interpretation, 2 * facts.samples_per_pixel)
     bits = facts.rows * facts.columns * facts.bits_allocated * halves // 2
     span = value.spans[0]
-    expected_bytes = (bits * count + 7) // 8
-    if bits == 0 or not 0 <= span.length_bytes - expected_bytes <= PADDING_BYTES:
-        return _whole(count, "The length of the pixel data is not what its rows, columns and frames say.")
+    excess_bytes = span.length_bytes - (bits * count + 7) // 8
+    if bits == 0 or excess_bytes < 0:
+        return _whole(count, "The pixel data is shorter than its rows, columns and frames say.")
+    if excess_bytes > PADDING_BYTES:
+        if bits % 8 and span.length_bytes - (bits + 7) // 8 * count in range(PADDING_BYTES + 1):
+            return _whole(count, "Each frame seems to be filled up to whole bytes, against PS3.5 §8.1.1.")
+        walked.warnings.append("The pixel data is longer than its rows, columns and frames say.")
     if facts.bits_allocated == 1:
         return FrameIndex(FrameLayout.PACKED, count, span.offset, bits)
     if bits % 8 and count > 1:

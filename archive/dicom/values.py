@@ -8,6 +8,7 @@ import math
 import re
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import orjson
 
@@ -67,7 +68,11 @@ def _uri(value: bytes, _sets: CharacterSets, _big: bool) -> bytes:
 def _strings(value: bytes, sets: CharacterSets, _big: bool) -> bytes:
     """LO SH UC: several values in the dataset's character sets; leading spaces are kept."""
     text, valid = sets.decode(value)
-    encoded = _listed([part.rstrip(_PAD) or None for part in text.split("\\")])
+    if "\\" in text:
+        encoded = _listed([part.rstrip(_PAD) or None for part in text.split("\\")])
+    else:
+        text = text.rstrip(_PAD)
+        encoded = orjson.dumps(text) if text else b""
     if not valid:
         raise UndecodableTextError(encoded)
     return encoded
@@ -76,7 +81,8 @@ def _strings(value: bytes, sets: CharacterSets, _big: bool) -> bytes:
 def _text(value: bytes, sets: CharacterSets, _big: bool) -> bytes:
     """LT ST UT: one value, a backslash is a character."""
     text, valid = sets.decode(value)
-    encoded = _listed([text.rstrip(_PAD) or None])
+    text = text.rstrip(_PAD)
+    encoded = orjson.dumps(text) if text else b""
     if not valid:
         raise UndecodableTextError(encoded)
     return encoded
@@ -85,6 +91,9 @@ def _text(value: bytes, sets: CharacterSets, _big: bool) -> bytes:
 def _names(value: bytes, sets: CharacterSets, _big: bool) -> bytes:
     """PN: component groups by name, those that are empty left out (F.2.2)."""
     text, valid = sets.decode(value)
+    if "=" not in text and "\\" not in text and valid:
+        text = text.rstrip(_PAD)
+        return b'{"Alphabetic":' + orjson.dumps(text) + b"}" if text else b""
     names: list[dict[str, str] | None] = []
     for part in text.split("\\"):
         groups = zip(_NAME_GROUPS, part.split("="), strict=False)
@@ -131,38 +140,47 @@ def _decimal(part: str) -> bytes:
 
 
 def _numbers(code: str) -> Encoder:
-    size = struct.calcsize(f"<{code}")
-    one = {False: struct.Struct(f"<{code}"), True: struct.Struct(f">{code}")}
+    unpacked = _unpacker(code)
 
     def encode(value: bytes, _sets: CharacterSets, big: bool) -> bytes:
-        if len(value) == size:
-            (number,) = one[big].unpack(value)
-            return b"%d" % number
-        return orjson.dumps(_unpacked(value, code, big))[1:-1]
+        numbers = unpacked(value, big)
+        return b"%d" % numbers[0] if len(numbers) == 1 else orjson.dumps(numbers)[1:-1]
 
     return encode
 
 
-def _unpacked(value: bytes, code: str, big: bool) -> list[int]:
-    count, rest = divmod(len(value), struct.calcsize(f"<{code}"))
-    if rest:
-        raise ValueError("The length is not a multiple of the value's size.")
-    return list(struct.unpack(f"{'>' if big else '<'}{count}{code}", value))
+def _unpacker(code: str) -> Callable[[bytes, bool], tuple[Any, ...]]:
+    """Numbers of a format of `struct`. Raises ValueError when the value's length is no multiple of their size."""
+    one = {False: struct.Struct(f"<{code}"), True: struct.Struct(f">{code}")}
+    size = one[False].size
+
+    def unpacked(value: bytes, big: bool) -> tuple[Any, ...]:
+        if len(value) == size:
+            return one[big].unpack(value)
+        count, rest = divmod(len(value), size)
+        if rest:
+            raise ValueError("The length is not a multiple of the value's size.")
+        return struct.unpack(f"{'>' if big else '<'}{count}{code}", value)
+
+    return unpacked
 
 
 def _long_numbers(code: str) -> Encoder:
     """SV UV: strings where a reader's double would not hold the number."""
+    unpacked = _unpacker(code)
 
     def encode(value: bytes, _sets: CharacterSets, big: bool) -> bytes:
-        numbers = _unpacked(value, code, big)
+        numbers = unpacked(value, big)
         return orjson.dumps([n if abs(n) <= _SAFE_INTEGER else str(n) for n in numbers])[1:-1]
 
     return encode
 
 
 def _floats(code: str) -> Encoder:
+    unpacked = _unpacker(code)
+
     def encode(value: bytes, _sets: CharacterSets, big: bool) -> bytes:
-        numbers = _unpacked(value, code, big)
+        numbers = unpacked(value, big)
         if not all(map(math.isfinite, numbers)):
             raise NotFiniteError("JSON has no number for NaN and infinity.")
         return orjson.dumps(numbers)[1:-1]
@@ -170,9 +188,12 @@ def _floats(code: str) -> Encoder:
     return encode
 
 
+_words = _unpacker("H")
+
+
 def _tags(value: bytes, _sets: CharacterSets, big: bool) -> bytes:
     """AT: eight hexadecimal digits each."""
-    numbers = _unpacked(value, "H", big)
+    numbers = _words(value, big)
     if len(numbers) % 2:
         raise ValueError("An AT value has four bytes.")
     pairs = zip(numbers[::2], numbers[1::2], strict=True)

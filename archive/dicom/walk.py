@@ -7,11 +7,14 @@ the rest: what cannot be read as its VR says is given as UN with its bytes, and 
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
+from mmap import mmap
 from typing import Any
 
 import orjson
 
 from archive.dicom.charset import CharacterSets, character_sets
+from archive.dicom.dictionary import public_vr
 from archive.dicom.elements import ITEM, ITEM_END, SEQUENCE_END, UNDEFINED, Event, dataset_elements
 from archive.dicom.part10 import FileMeta, Limits, refuse
 from archive.dicom.values import BINARY_VRS, ENCODERS, NotFiniteError, UndecodableTextError, little_endian
@@ -27,6 +30,7 @@ SEARCHED_BYTES = 256 << 10
 PIXEL_TAGS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 OFFSET_TABLE_TAGS = frozenset((0x7FE00001, 0x7FE00002))
 SPECIFIC_CHARACTER_SET = 0x00080005
+CACHED_BYTES = 64
 MAXIMUM_WARNINGS = 20
 URI_MEMBER = b'"BulkDataURI":"'
 """Stands in the JSON only where a value is in the bulk data: quotes inside of strings are escaped."""
@@ -56,7 +60,8 @@ class Walked:
 
     `data` is what the spans lie in: the file, or the inflated dataset. `metadata` is the JSON object; its BulkDataURIs
     are the paths of `bulk`. `attributes` is the same object parsed, without binary values and without what is too
-    large to be searched. `offset_tables` are the values of the Extended Offset Table, by tag.
+    large to be searched; standard attributes that were written as UN have their own VR in it. `offset_tables` are the
+    values of the Extended Offset Table, by tag.
     """
 
     data: Buffer
@@ -101,6 +106,27 @@ class _Dataset:
         return twice
 
 
+@lru_cache(maxsize=1 << 13)
+def _head(tag: int, vr: str) -> bytes:
+    return b'"%08X":{"vr":"%b"' % (tag, vr.encode())
+
+
+def _member(tag: int, vr: str, value: bytes, sets: CharacterSets, big_endian: bool) -> bytes:
+    encoded = ENCODERS[vr](value, sets, big_endian)
+    return _head(tag, vr) + b',"Value":[' + encoded + b"]}" if encoded else _head(tag, vr) + b"}"
+
+
+# Most short values of an instance are those of the instance before it.
+_cached_member = lru_cache(maxsize=1 << 13)(_member)
+
+
+def _sliceable(data: Buffer) -> Any:
+    """What `data` is a view of, where it shows all of it: slices of a mapping are bytes at once."""
+    if isinstance(data, memoryview) and isinstance(data.obj, (bytes, mmap)) and len(data.obj) == data.nbytes:
+        return data.obj
+    return data
+
+
 class _Writer:
     def __init__(self, walked: Walked, limits: Limits, *, big_endian: bool) -> None:
         self._walked = walked
@@ -108,16 +134,16 @@ class _Writer:
         self._left = limits.metadata_bytes
         self._limit = limits.metadata_bytes
         self._big = big_endian
+        self._understood: list[bytes] = []
         self._dataset = _Dataset(character_sets(b""))
         self._outer: list[_Dataset] = []
 
     def write(self, events: Iterator[Event]) -> None:
-        data, big = self._data, self._big
+        data, big = _sliceable(self._data), self._big
         dataset = self._dataset
         for event in events:
             tag, vr, offset, length = event
-            encode = ENCODERS.get(vr)
-            if encode is None or length > BULK_TEXT_BYTES:
+            if vr not in ENCODERS or length > BULK_TEXT_BYTES:
                 self._other(event, events)
                 dataset = self._dataset
                 continue
@@ -125,15 +151,10 @@ class _Writer:
                 continue  # group lengths are left out (F.2.5)
             value = bytes(data[offset : offset + length])
             try:
-                encoded = encode(value, dataset.sets, big)
+                part = (_cached_member if length <= CACHED_BYTES else _member)(tag, vr, value, dataset.sets, big)
             except ValueError as error:
                 self._odd(event, error)
                 continue
-            name = vr.encode()
-            if encoded:
-                part = b'"%08X":{"vr":"%b","Value":[%b]}' % (tag, name, encoded)
-            else:
-                part = b'"%08X":{"vr":"%b"}' % (tag, name)
             if tag == SPECIFIC_CHARACTER_SET:
                 self._use_character_sets(value)
             self._left -= len(part)
@@ -231,11 +252,25 @@ class _Writer:
             return
         value = bytes(self._data[span.offset : span.offset + span.length_bytes])
         if not value:
-            self._add(tag, b'"%08X":{"vr":"%b"}' % (tag, vr.encode()))
+            self._add(tag, _head(tag, vr) + b"}")
             return
+        if vr == "UN" and not self._outer:
+            self._understand(tag, value)
         inline = b64encode(little_endian(value, vr) if self._big else value)
         self._dataset.binary.add(b"%08X" % tag)
         self._add(tag, b'"%08X":{"vr":"%b","InlineBinary":"%b"}' % (tag, vr.encode(), inline))
+
+    def _understand(self, tag: int, value: bytes) -> None:
+        """What a standard attribute written as UN says: for search and the names of the instance, not for metadata."""
+        if tag == SPECIFIC_CHARACTER_SET:
+            self._use_character_sets(value)
+        vr = public_vr(tag)
+        if vr in ENCODERS:
+            try:
+                # PS3.5 §6.2.2: the value of UN is in little endian order, whatever the syntax.
+                self._understood.append(_member(tag, vr, value, self._dataset.sets, False))
+            except ValueError:
+                return
 
     def _encapsulated(self, tag: int, vr: str, events: Iterator[Event]) -> None:
         spans: list[Span] = []
@@ -264,6 +299,7 @@ class _Writer:
         attributes: Json = orjson.loads(b"{%b}" % b",".join(searched))
         for tag in dataset.binary:
             _leave_out_binary(attributes, tag.decode())
+        attributes |= orjson.loads(b"{%b}" % b",".join(self._understood))
         self._walked.attributes = attributes
 
     def _warn(self, sentence: str) -> None:
