@@ -40,7 +40,9 @@ class Transaction:
     @property
     def template(self) -> str:
         """The path as a URI template: variables without the patterns that routes give them."""
-        return "/".join(f"{segment.partition(':')[0]}}}" if ":" in segment else segment for segment in self.path.split("/"))
+        return "/".join(
+            f"{segment.partition(':')[0]}}}" if ":" in segment else segment for segment in self.path.split("/")
+        )
 
 
 def describe_wadl(transactions: Iterable[Transaction], base: str) -> bytes:
