@@ -4,23 +4,46 @@ from __future__ import annotations
 
 from conformance import (
     cases_accept,
+    cases_bulkdata,
     cases_common,
+    cases_frame_requests,
     cases_frames,
     cases_metadata,
     cases_qido_keys,
+    cases_qido_paging,
     cases_qido_results,
+    cases_qido_values,
     cases_rendered,
+    cases_rendering,
     cases_stow,
+    cases_stow_forms,
     cases_text,
+    cases_transport,
     cases_uri,
     cases_wado,
 )
 from conformance.model import Case, Service
 
 _TABLES = (
-    cases_common.CASES, cases_accept.CASES, cases_stow.CASES, cases_qido_keys.CASES, cases_qido_results.CASES,
-    cases_wado.CASES, cases_metadata.CASES, cases_text.CASES, cases_frames.CASES, cases_rendered.CASES, cases_uri.CASES,
-)  # fmt: skip
+    cases_common.CASES,
+    cases_transport.CASES,
+    cases_accept.CASES,
+    cases_stow.CASES,
+    cases_stow_forms.CASES,
+    cases_qido_keys.CASES,
+    cases_qido_values.CASES,
+    cases_qido_results.CASES,
+    cases_qido_paging.CASES,
+    cases_wado.CASES,
+    cases_bulkdata.CASES,
+    cases_metadata.CASES,
+    cases_text.CASES,
+    cases_frames.CASES,
+    cases_frame_requests.CASES,
+    cases_rendered.CASES,
+    cases_rendering.CASES,
+    cases_uri.CASES,
+)
 
 
 def all_cases() -> tuple[Case, ...]:

@@ -45,7 +45,6 @@ FILES = {
     "implicit-file": ("MR_small_implicit.dcm", "MR_small.dcm"),
     "big-endian-16": ("MR_small_bigendian.dcm", "MR_small.dcm"),
     "big-endian-rgb": ("SC_rgb_small_odd_big_endian.dcm", "SC_rgb_small_odd.dcm"),
-    "big-endian-32": ("rtdose_expb.dcm", "rtdose.dcm"),
     "dose-32": ("rtdose.dcm", "rtdose.dcm"),
     "rgb-odd": ("SC_rgb_small_odd.dcm", "SC_rgb_small_odd.dcm"),
     "ybr-422": ("SC_ybr_full_422_uncompressed.dcm", "SC_ybr_full_422_uncompressed.dcm"),
@@ -268,4 +267,4 @@ def _native_frames(twin: pydicom.FileDataset) -> tuple[bytes, ...]:
 
 def _frame_bytes(twin: pydicom.FileDataset) -> int:
     bits = twin.Rows * twin.Columns * twin.SamplesPerPixel * twin.BitsAllocated
-    return (bits + 7) // 8 if twin.PhotometricInterpretation != "YBR_FULL_422" else bits * 2 // 3 // 8
+    return int((bits + 7) // 8 if twin.PhotometricInterpretation != "YBR_FULL_422" else bits * 2 // 3 // 8)

@@ -36,6 +36,7 @@ def configuration(folder: Path, port: int) -> dict[str, object]:
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,
         "HttpDescribeErrors": True,
+        "DefaultEncoding": "Utf8",
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "EnableWado": True, "WadoRoot": "/wado",
                      "Host": f"127.0.0.1:{port}", "Ssl": False},
     }  # fmt: skip

@@ -75,9 +75,9 @@ def png_pixels(data: bytes) -> np.ndarray:
     array = lines.reshape(rows, columns, channels, width)[..., 0]
     if kind == 3:
         palette = np.frombuffer(dict(chunks)[b"PLTE"], "u1").reshape(-1, 3)
-        return palette[array[..., 0]]
+        return np.asarray(palette[array[..., 0]])
     colours = array[..., : 3 if channels >= 3 else 1]
-    return colours if colours.shape[-1] == 3 else colours[..., 0]
+    return np.asarray(colours if colours.shape[-1] == 3 else colours[..., 0])
 
 
 def _chunks(data: bytes) -> list[tuple[bytes, bytes]]:
@@ -103,7 +103,7 @@ def _unfilter_line(kind: int, line: np.ndarray, above: np.ndarray, step: int) ->
     if kind == 0:
         return line
     if kind == 2:
-        return (line + above) & 255
+        return np.asarray((line + above) & 255)
     done = line.copy()
     for at in range(len(line)):
         left = int(done[at - step]) if at >= step else 0

@@ -112,7 +112,7 @@ class Probe:
 
 def query_of(keys: Mapping[str, str] | Iterable[tuple[str, str]], raw: str = "") -> str:
     pairs = keys.items() if isinstance(keys, Mapping) else keys
-    encoded = "&".join(f"{name}={quote(value, safe='*?,')}" for name, value in pairs)
+    encoded = "&".join(f"{name}={quote(value, safe='*?,/')}" for name, value in pairs)
     return "&".join(piece for piece in (encoded, raw) if piece)
 
 
