@@ -104,6 +104,7 @@ class PixelFacts:
     `window_center`, `window_width`, `rescale_slope`, `rescale_intercept`: the first value of each, where
     present at the top level (or in the shared functional groups).
     `pixel_keyword`: PixelData, FloatPixelData or DoubleFloatPixelData.
+    `pixel_vr`: its VR in the file; in big endian OW is swapped by 16-bit words and OB is not (PS3.5 §7.3).
     """
 
     rows: int
@@ -117,6 +118,7 @@ class PixelFacts:
     planar_configuration: int = 0
     number_of_frames: int = 1
     pixel_keyword: str = "PixelData"
+    pixel_vr: str = "OW"
     rescale_slope: float | None = None
     rescale_intercept: float | None = None
     window_center: float | None = None

@@ -68,9 +68,10 @@ def _first(attributes: Json, tag: str) -> Any:
 def _pixel_facts(walked: Walked) -> PixelFacts | None:
     """The Image Pixel module; None where there are no pixels or the module is too broken to say anything."""
     attributes = walked.attributes
-    keyword = next((PIXEL_KEYWORDS[bulk.path] for bulk in walked.bulk if bulk.path in PIXEL_KEYWORDS), None)
-    if keyword is None:
+    value = next((bulk for bulk in walked.bulk if bulk.path in PIXEL_KEYWORDS), None)
+    if value is None:
         return None
+    keyword = PIXEL_KEYWORDS[value.path]
     rows, columns = _count(attributes, "00280010"), _count(attributes, "00280011")
     allocated = _count(attributes, "00280100")
     if keyword != "PixelData":
@@ -92,6 +93,7 @@ def _pixel_facts(walked: Walked) -> PixelFacts | None:
         planar_configuration=_count(attributes, "00280006") or 0,
         number_of_frames=_count(attributes, "00280008") or 1,
         pixel_keyword=keyword,
+        pixel_vr=value.vr,
         rescale_slope=_real("00281053", attributes, transformation),
         rescale_intercept=_real("00281052", attributes, transformation),
         window_center=_real("00281050", attributes, voi),

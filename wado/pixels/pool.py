@@ -1,0 +1,275 @@
+"""Codecs in bounded worker processes, asked for from the event loop.
+
+A worker does one frame at a time. It is given where the frame lies, reads it itself, and lays the samples in memory
+that it shares with the server (`wado.pixels.arena`). A codec that crashes, hangs or wants too much memory costs its
+own frame; the worker is replaced. The same work asked for twice at the same time is done once.
+"""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from archive.errors import BusyError, LightboxError, UnprocessableError
+from wado.pixels.cache import DerivedCache, DerivedKey
+from wado.pixels.process import WorkerDiedError, WorkerProcess
+from wado.pixels.source import FrameSource
+from wado.pixels.syntaxes import EXPLICIT_LE, NATIVE, RLE
+from wado.pixels.tasks import Call, NativeFrame, Task, TranscodedFrame
+from wado.pixels.worker import Request
+
+MEMORY_LIMIT_BYTES = 3 << 30
+"""Address space that a worker may take beyond what its interpreter and codecs take: four times the largest frame
+as 32-bit numbers, and then some."""
+ABANDONED_S = 1.0
+"""How long work that nobody waits for any more may go on, so that a nearly finished frame still reaches the cache."""
+QUICK = NATIVE | {RLE}
+"""Syntaxes that are decoded about as fast as a file is read: their samples are not kept in the derived cache."""
+MAXIMUM_RETRY_AFTER_S = 30
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One computation, and how many await it. `key` None: it is not shared with anybody."""
+
+    task: Task
+    key: Hashable
+    limit_s: float
+    result: "asyncio.Future[bytes]"
+    cache_key: DerivedKey | None = None
+    waiting: int = 0
+    running: asyncio.Timeout | None = None
+
+
+@dataclass(slots=True)
+class PoolFigures:
+    """What the pool has done since it was opened, for the server's metrics."""
+
+    finished: int = 0
+    failed: int = 0
+    refused: int = 0
+    shared: int = 0
+    cached: int = 0
+    deaths: int = 0
+    busy_s: float = field(default=0.0)
+
+
+class PixelPool:
+    """Worker processes behind a bounded queue; use as `async with PixelPool(...) as pool`.
+
+    Parameters
+    ----------
+    workers
+        Processes; as many as cores. Each is started when it first has work.
+    queue_limit
+        Work that may wait; more is refused with BusyError.
+    frame_timeout_s
+        Wall-clock (and processor) time of one frame; then its worker is killed.
+    cache
+        Where results of slow codecs are kept, if anywhere.
+    memory_limit_bytes
+        Address space that a worker may take for its frame.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int,
+        queue_limit: int = 256,
+        frame_timeout_s: float = 30.0,
+        cache: DerivedCache | None = None,
+        memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+    ) -> None:
+        self._workers = workers
+        self._queue_limit = queue_limit
+        self._frame_timeout_s = frame_timeout_s
+        self._cache = cache
+        self._memory_limit_bytes = memory_limit_bytes
+        self._jobs: dict[Hashable, _Job] = {}
+        self._queue: deque[_Job] = deque()
+        self._work = asyncio.Semaphore(0)
+        self._runners: list[asyncio.Task[None]] = []
+        self._sweep: asyncio.Task[int] | None = None
+        self._mean_s = 0.05
+        self.figures = PoolFigures()
+
+    async def __aenter__(self) -> Self:
+        self._runners = [asyncio.create_task(self._run()) for _ in range(self._workers)]
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        for runner in self._runners:
+            runner.cancel()
+        await asyncio.gather(*self._runners, return_exceptions=True)
+        self._runners = []
+        for job in [*self._queue, *self._jobs.values()]:
+            if not job.result.done():
+                job.result.set_exception(BusyError("The server is stopping."))
+                job.result.exception()  # marked as seen: there may be nobody left to see it
+        self._queue.clear()
+        if self._sweep is not None:
+            await self._sweep
+
+    async def native_frame(self, source: FrameSource, frame_index: int) -> bytes:
+        """A frame (0-based) as native little endian bytes, as `transcode.native_frame` gives them.
+
+        Raises UnprocessableError, BusyError, StoreError, NotFoundError.
+        """
+        return await self.transcode_frame(source, frame_index, EXPLICIT_LE)
+
+    async def transcode_frame(self, source: FrameSource, frame_index: int, to: str) -> bytes:
+        """A frame (0-based) in another transfer syntax, one of `transcode.targets_of`.
+
+        Raises UnprocessableError, BusyError, StoreError, NotFoundError.
+        """
+        location = source.frame(frame_index)
+        task = NativeFrame(location) if to == EXPLICIT_LE else TranscodedFrame(location, to)
+        key = DerivedKey(source.digest, f"frame {frame_index} {to}")
+        kept = to != EXPLICIT_LE or source.transfer_syntax_uid not in QUICK
+        return await self._derived(task, key, kept=kept)
+
+    async def run(self, function: str, *arguments: Any, timeout_s: float | None = None) -> bytes:
+        """Call a function, named "package.module:function", in a worker; it and its arguments can be pickled.
+
+        For whole-instance work. Raises what the function raises, if that is an UnprocessableError or StoreError.
+        """
+        return await self._shared(Call(function, arguments), None, None, timeout_s or self._frame_timeout_s)
+
+    async def _derived(self, task: Task, key: DerivedKey, *, kept: bool) -> bytes:
+        if kept and self._cache is not None:
+            found = self._cache.find(key)
+            if found is not None:
+                self.figures.cached += 1
+                return found
+        return await self._shared(task, key, key if kept else None, self._frame_timeout_s)
+
+    async def _shared(self, task: Task, key: Hashable, cache_key: DerivedKey | None, limit_s: float) -> bytes:
+        """Await the job of that key: the one under way, else a new one."""
+        job = self._jobs.get(key) if key is not None else None
+        if job is None:
+            job = self._enqueue(task, key, cache_key, limit_s)
+        else:
+            self.figures.shared += 1
+        job.waiting += 1
+        try:
+            return await asyncio.shield(job.result)
+        finally:
+            job.waiting -= 1
+            if job.waiting == 0 and not job.result.done():
+                self._abandon(job)
+
+    def _enqueue(self, task: Task, key: Hashable, cache_key: DerivedKey | None, limit_s: float) -> _Job:
+        if not self._runners:
+            raise BusyError("The server is stopping.")
+        if len(self._queue) >= self._queue_limit:
+            self.figures.refused += 1
+            wait_s = math.ceil(len(self._queue) * self._mean_s / self._workers)
+            raise BusyError(
+                "Too many frames wait to be decoded.", retry_after_s=max(1, min(wait_s, MAXIMUM_RETRY_AFTER_S))
+            )
+        job = _Job(task, key, limit_s, asyncio.get_running_loop().create_future(), cache_key)
+        if key is not None:
+            self._jobs[key] = job
+        self._queue.append(job)
+        self._work.release()
+        return job
+
+    def _abandon(self, job: _Job) -> None:
+        """Nobody waits any more: forget it if it waits itself, else give it a last moment."""
+        self._forget(job)
+        if job.running is None:
+            if job in self._queue:
+                self._queue.remove(job)
+            job.result.cancel()
+            return
+        last = asyncio.get_running_loop().time() + ABANDONED_S
+        when = job.running.when()
+        if not job.running.expired() and (when is None or when > last):
+            job.running.reschedule(last)
+
+    def _forget(self, job: _Job) -> None:
+        if self._jobs.get(job.key) is job:
+            del self._jobs[job.key]
+
+    async def _run(self) -> None:
+        """One seat: a worker, and those that take its place, doing one job after another."""
+        seat = _Seat()
+        try:
+            while True:
+                await self._work.acquire()
+                if self._queue:  # it may have been abandoned meanwhile
+                    await self._work_on(self._queue.popleft(), seat)
+        finally:
+            await seat.leave(patience_s=2.0)
+
+    async def _work_on(self, job: _Job, seat: "_Seat") -> None:
+        started = asyncio.get_running_loop().time()
+        try:
+            result = await self._attempts(job, seat)
+        except LightboxError as error:
+            self.figures.failed += 1
+            if not job.result.done():
+                job.result.set_exception(error)
+                job.result.exception()  # marked as seen: its awaiters may be gone
+        else:
+            self.figures.finished += 1
+            if not job.result.done():
+                job.result.set_result(result)
+            self._keep_within_limit(job, len(result))
+        finally:
+            self._forget(job)
+            seconds = asyncio.get_running_loop().time() - started
+            self.figures.busy_s += seconds
+            self._mean_s += (seconds - self._mean_s) / 16
+
+    async def _attempts(self, job: _Job, seat: "_Seat") -> bytes:
+        """A worker that someone else killed is no fault of the frame: it is tried once more, with a new one."""
+        for last in (False, True):
+            try:
+                return await self._ask(job, await seat.worker(self._memory_limit_bytes))
+            except WorkerDiedError as death:
+                await seat.leave()
+                self.figures.deaths += 1
+                if last or not death.by_kill:
+                    raise UnprocessableError("The decoder broke down on this frame.") from None
+            except TimeoutError:
+                await seat.leave()
+                self.figures.deaths += 1
+                raise UnprocessableError(f"The frame took longer than {job.limit_s:g} seconds.") from None
+        raise AssertionError("the second attempt returns or raises")
+
+    async def _ask(self, job: _Job, worker: WorkerProcess) -> bytes:
+        keep_at = self._cache.path(job.cache_key) if self._cache is not None and job.cache_key is not None else None
+        try:
+            async with asyncio.timeout(job.limit_s) as job.running:
+                return await worker.ask(Request(job.task, job.limit_s, keep_at))
+        finally:
+            job.running = None
+
+    def _keep_within_limit(self, job: _Job, length_bytes: int) -> None:
+        if self._cache is None or job.cache_key is None:
+            return
+        self._cache.note_written(length_bytes)
+        if self._cache.sweep_is_due and (self._sweep is None or self._sweep.done()):
+            self._sweep = asyncio.create_task(asyncio.to_thread(self._cache.sweep))
+
+
+class _Seat:
+    """Where at most one worker sits."""
+
+    def __init__(self) -> None:
+        self._worker: WorkerProcess | None = None
+
+    async def worker(self, memory_limit_bytes: int) -> WorkerProcess:
+        """The worker that sits here, started where there is none."""
+        if self._worker is None:
+            self._worker = await WorkerProcess.start(memory_limit_bytes)
+        return self._worker
+
+    async def leave(self, patience_s: float = 0.0) -> None:
+        """End the worker, if there is one; kill it when it is not done within patience."""
+        if self._worker is not None:
+            worker, self._worker = self._worker, None
+            await worker.end(patience_s)

@@ -1,0 +1,94 @@
+"""A worker process: takes one task after another from its socket, does it, lays the result in shared memory.
+
+Started by `wado.pixels.process` with the descriptors of its socket and of the shared memory, and its memory limit.
+An error that nobody foresaw ends the process; the server then starts another one.
+"""
+
+import math
+import pickle
+import resource
+import signal
+import socket
+import struct
+from dataclasses import dataclass
+
+from archive.errors import LightboxError
+from wado.pixels.arena import Arena
+from wado.pixels.cache import write_derived
+from wado.pixels.source import FrameReader
+from wado.pixels.tasks import Result, Task
+
+REQUEST_HEAD = struct.Struct("<I")
+REPLY = struct.Struct("<BQ200s")
+"""Outcome (0 done, 1 an error), length of the result in the arena, the error's code and message, cut to fit.
+
+Nothing from a worker is unpickled: a codec may have been taken over by the frame that it decodes."""
+DONE, FAILED = 0, 1
+OUT_OF_MEMORY = "unprocessable\nThe frame needs more memory than one frame may have."
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A task, its limit of processor time, and the file in which the result is also kept, if it is."""
+
+    task: Task
+    cpu_s: float
+    keep_at: str | None = None
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until the socket is closed."""
+    socket_descriptor, arena_descriptor, memory_bytes = (int(argument) for argument in arguments)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends its workers itself
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit = _address_space_bytes() + memory_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    reader = FrameReader()
+    with socket.socket(fileno=socket_descriptor) as connection, Arena(arena_descriptor) as arena:
+        connection.sendall(REPLY.pack(DONE, 0, b""))  # ready
+        while (request := _receive(connection)) is not None:
+            _serve(request, connection, arena, reader)
+
+
+def _serve(request: Request, connection: socket.socket, arena: Arena, reader: FrameReader) -> None:
+    _limit_cpu(request.cpu_s)
+    result: Result = b""
+    try:
+        result = request.task.perform(reader)
+        reply = REPLY.pack(DONE, arena.put(result), b"")
+    except LightboxError as error:
+        reply = REPLY.pack(FAILED, 0, f"{error.code}\n{error.message}".encode()[:200])
+    except MemoryError:
+        reply = REPLY.pack(FAILED, 0, OUT_OF_MEMORY.encode())
+    connection.sendall(reply)
+    if request.keep_at is not None and reply[0] == DONE:
+        write_derived(request.keep_at, result if isinstance(result, bytes) else result.tobytes())
+
+
+def _receive(connection: socket.socket) -> Request | None:
+    """The next request; None when the server is gone."""
+    head = connection.recv(REQUEST_HEAD.size, socket.MSG_WAITALL)
+    if len(head) < REQUEST_HEAD.size:
+        return None
+    (length,) = REQUEST_HEAD.unpack(head)
+    body = connection.recv(length, socket.MSG_WAITALL)
+    if len(body) < length:
+        return None
+    request: Request = pickle.loads(body)  # noqa: S301  # from the server that started this process
+    return request
+
+
+def _limit_cpu(seconds: float) -> None:
+    """A worker whose server died while its codec hangs ends by itself, by SIGXCPU."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    used = math.ceil(usage.ru_utime + usage.ru_stime)
+    resource.setrlimit(resource.RLIMIT_CPU, (used + math.ceil(seconds) + 1, resource.RLIM_INFINITY))
+
+
+def _address_space_bytes() -> int:
+    """What the interpreter and the codecs take before the first frame."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123  # not a file on disk
+            return int(file.read().split()[0]) * resource.getpagesize()
+    except OSError:  # systems without /proc
+        return 1 << 30
