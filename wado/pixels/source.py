@@ -8,7 +8,7 @@ from pathlib import Path
 from archive.dicom.part10 import Limits, inflate, read_file_meta
 from archive.errors import NotFoundError, RefusedInstanceError, StoreError, UnprocessableError
 from archive.identifiers import Digest
-from archive.instances import FrameIndex, PixelFacts, Span
+from archive.instances import Buffer, FrameIndex, PixelFacts, Span
 from wado.pixels.codestream import MAXIMUM_FRAME_BYTES
 from wado.pixels.syntaxes import DEFLATED, EXPLICIT_BE
 
@@ -71,7 +71,7 @@ class FrameReader:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
-        self._inflated: tuple[str, bytes] | None = None
+        self._inflated: tuple[str, Buffer] | None = None
 
     def read(self, location: FrameLocation) -> bytes:
         """The frame's bytes in order: fragments joined, and words of 8-bit big endian samples put right.
@@ -96,7 +96,7 @@ class FrameReader:
             raise StoreError("The file of this instance is shorter than it was when it was stored.")
         return frame
 
-    def _inflated_dataset(self, path: str) -> bytes:
+    def _inflated_dataset(self, path: str) -> Buffer:
         if self._inflated is not None and self._inflated[0] == path:
             return self._inflated[1]
         self._inflated = None
