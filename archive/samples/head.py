@@ -9,7 +9,8 @@ import numpy as np
 from archive.samples.painting import AIR_HU, Pixels, Slice, Solid
 
 LOWEST_MM = -98.0
-HIGHEST_MM = 114.0
+HIGHEST_MM = 94.0
+"""Below the crown: viewers open at the top slice, which so shows brain in its bone."""
 FIELD_MM = 240.0
 NOISE_HU = 3.5
 
@@ -252,10 +253,6 @@ def _paint_hindbrain(canvas: Slice, brain: Pixels) -> None:
     canvas.paint(Solid((0, 13, -16), (14, 13, 30)), 31, brain)
     canvas.paint(Solid((0, 33, -18), (7, 5.5, 9)), CSF_HU, brain)
     canvas.paint(Solid((0, -16, -12), (11, 9, 8)), CSF_HU, brain)  # suprasellar cistern
-    if abs(canvas.z_mm - _TENTORIUM_MM) < 8:
-        lift = (canvas.z_mm - _TENTORIUM_MM) / 8
-        leaf = np.abs(np.hypot(canvas.x / 1.1, canvas.y - 58) - (34 - 22 * lift)) < 0.8
-        canvas.blend((leaf * brain * (canvas.y > 30) * (canvas.y < 74)).astype(np.float32), 58)
 
 
 def _paint_skull_base(canvas: Slice) -> None:

@@ -89,6 +89,16 @@
   const closed = { $set: true };
   const layout = narrow ? { leftPanelClosed: closed, rightPanelClosed: closed } : { rightPanelClosed: closed };
 
+  // OHIF 3.13.2 lays the parts of its top bar over one another where the screen is narrow: there they follow one
+  // another and the bar can be pushed sideways.
+  const style = document.createElement('style');
+  style.textContent = `@media (max-width: 900px) {
+    div:has(> * > [data-cy="return-to-work-list"]) { display: flex; gap: 1rem; overflow-x: auto; scrollbar-width: none; }
+    div:has(> * > [data-cy="return-to-work-list"]) > * { position: static; transform: none; translate: none; flex: none; }
+    div:has(> [data-cy="return-to-work-list"]) { display: none !important; }
+  }`;
+  document.head.append(style);
+
   window.config = {
     name: 'lightbox',
     routerBasename: basename,

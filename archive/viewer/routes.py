@@ -23,7 +23,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "font-src 'self' data:",
         "connect-src 'self'",
         "worker-src 'self'",
-        "object-src 'self'",  # PDF reports are shown by an <object>
+        "object-src 'self' blob:",  # PDF reports are shown by an <object>; those held in the metadata come as a blob
+        "frame-src 'self' blob:",  # Chromium shows a PDF in a frame of its own
         "base-uri 'none'",
         "form-action 'self'",
         "frame-ancestors 'none'",
