@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from archive.errors import ForbiddenError, NotFoundError
+from auth import owner_routes, staff_routes
 from auth.access import ACCESS, principal_of, require_read
 from auth.bodies import read_body
 from auth.opening import Step, close_session, give_password, open_link
@@ -18,6 +19,11 @@ from auth.tickets import DEFAULT_TTL_S, NewTicket, Ticket, create_ticket, end_ti
 
 
 def routes() -> list[web.RouteDef]:
+    """All URLs of the API."""
+    return [*share_routes(), *owner_routes.routes(), *staff_routes.routes()]
+
+
+def share_routes() -> list[web.RouteDef]:
     return [
         web.post("/api/s/{share_id}/open", post_open),
         web.post("/api/s/{share_id}/password", post_password),
