@@ -26,7 +26,7 @@ from archive.scope import Scope
 from archive.vault import Vault
 from auth.clock import Clock
 from auth.factors import Passwords
-from auth.limits import UnknownLinks, network_of
+from auth.limits import PerNetwork, network_of, patients_forms, unknown_links
 from auth.matching import keep_matching
 from auth.notices import Telling, keep_telling
 from auth.passkeys import RelyingParty
@@ -72,7 +72,8 @@ class Access:
     outbox: Outbox
     languages: Mapping[str, Language]
     passwords: Passwords = field(default_factory=Passwords)
-    unknown_links: UnknownLinks = field(default_factory=UnknownLinks)
+    unknown_links: PerNetwork = field(default_factory=unknown_links)
+    forms: PerNetwork = field(default_factory=patients_forms)
     running: dict[int, tuple[web.Request, Credential, float]] = field(default_factory=dict)
     _cache: OrderedDict[Credential, tuple[Principal, float]] = field(default_factory=OrderedDict)
 
@@ -230,6 +231,16 @@ def require_admin(request: web.Request) -> str:
     if not principal.may_administer:
         raise ForbiddenError("This needs a token with the role admin.")
     return principal.label
+
+
+def require_staff(request: web.Request, *roles: str) -> Principal:
+    """The member of staff who asks, if they have one of the roles."""
+    principal = principal_of(request)
+    if principal.kind is not Kind.STAFF:
+        raise UnauthorizedError("Sign in first.")
+    if not principal.roles & frozenset(roles):
+        raise ForbiddenError("Your account does not have the role for this.")
+    return principal
 
 
 def root_of(request: web.Request) -> str:

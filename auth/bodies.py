@@ -46,6 +46,12 @@ class Body:
             raise BadRequestError(f"{name} is an object.", parameter=name)
         return value
 
+    def documents(self, name: str) -> "list[Body]":
+        value = self._fields.get(name, [])
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise BadRequestError(f"{name} is a list of objects.", parameter=name)
+        return [Body(item) for item in value]
+
 
 async def read_body(request: web.Request) -> Body:
     """Read the request's JSON object, of at most `MAXIMUM_BODY_BYTES`.

@@ -23,6 +23,7 @@ WINDOW_FAILURES = 20
 PAUSE_MS = 15 * 60_000
 LIFETIME_FAILURES = 100
 UNKNOWN_PER_MINUTE = 30
+FORMS_PER_MINUTE = 10
 MAXIMUM_NETWORKS = 10_000
 
 
@@ -129,13 +130,14 @@ def network_of(address: str) -> str:
     return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
-class UnknownLinks:
-    """Openings of links that do not exist, counted per network and minute, in this process, for the newest networks.
+class PerNetwork:
+    """Something that strangers can do, counted per network and minute, in this process, for the newest networks.
 
-    Only ever consulted when the link was wrong: whoever has a right one is not held up by neighbours.
+    For links that do not exist it is only asked when the link was wrong: a right one is not held up by neighbours.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, per_minute: int, message: str) -> None:
+        self._per_minute, self._message = per_minute, message
         self._counts: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
     def count(self, network: str, now_ms: int) -> None:
@@ -146,5 +148,13 @@ class UnknownLinks:
         self._counts[network] = (started_ms, seen + 1)
         if len(self._counts) > MAXIMUM_NETWORKS:
             self._counts.popitem(last=False)
-        if seen >= UNKNOWN_PER_MINUTE:
-            raise TooManyRequestsError("Too many unknown links from your network; wait a minute.", retry_after_s=60)
+        if seen >= self._per_minute:
+            raise TooManyRequestsError(self._message, retry_after_s=60)
+
+
+def unknown_links() -> PerNetwork:
+    return PerNetwork(UNKNOWN_PER_MINUTE, "Too many unknown links from your network; wait a minute.")
+
+
+def patients_forms() -> PerNetwork:
+    return PerNetwork(FORMS_PER_MINUTE, "Too many forms from your network; wait a minute.")

@@ -7,15 +7,18 @@
 | right | what comes next, and a cookie that is worth nothing until the last step |
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import sqlalchemy as sa
 
 from archive.audit import Action, Event, Outcome, append
+from archive.database.journey_tables import people
 from archive.errors import ForbiddenError, GoneError, NotFoundError, UnauthorizedError
 from auth.access import Access
 from auth.limits import Tries, give_back, take_try
+from auth.notices import Notice, note
 from auth.sessions import (
     NewSession,
     Session,
@@ -30,6 +33,8 @@ from auth.shares import Ending, Mode, Share, count_open, find_share
 from auth.tokens import SECRET_LENGTH, SHARE_ID_LENGTH, decode_code, is_secret
 
 NO_SHARE_SHA256 = bytes(32)
+BURST = 5
+"""Wrong tries within an hour that the owner is told of."""
 
 
 class UnknownLinkError(NotFoundError):
@@ -83,6 +88,8 @@ class Next(StrEnum):
     CODE = "code"
     TOTP = "totp"
     PASSKEY = "passkey"
+    SETUP_TOTP = "setup-totp"
+    SETUP_PASSKEY = "setup-passkey"
     ASK = "ask"
     """A link to a share for named people, passed on: its holder can ask for access."""
 
@@ -104,6 +111,8 @@ class Step:
     share_id: str
     next: Next
     cookie: str
+    data: Mapping[str, object] = field(default_factory=dict)
+    """What the next step needs: the masked contact, what an app or an authenticator is set up with."""
 
 
 async def open_link(access: Access, typed_id: str, typed_secret: str, visitor: Visitor) -> Step:
@@ -142,7 +151,7 @@ async def give_password(access: Access, share_id: str, cookie: str | None, passw
         The password is wrong.
     """
     now_ms = access.clock()
-    taken = await access.database.write(take_step, (share_id, Mode.PASSWORD), cookie, now_ms)
+    taken = await access.database.write(take_step, (share_id, frozenset({Mode.PASSWORD})), cookie, now_ms)
     if not await access.passwords.is_right(password, taken.share.password_argon2 or ""):
         await access.database.write(tell_failure, taken, visitor, now_ms)
         raise WrongPasswordError("This password is not right.", parameter="password")
@@ -158,21 +167,31 @@ class Taken:
     tries: Tries
 
 
-def take_step(connection: sa.Connection, step: tuple[str, Mode], cookie: str | None, now_ms: int) -> Taken:
-    """Find the half-open session of this cookie and take one try; the mode must be the share's."""
-    share_id, mode = step
+def take_step(connection: sa.Connection, step: tuple[str, frozenset[Mode]], cookie: str | None, now_ms: int) -> Taken:
+    """Find the half-open session of this cookie and take one try; the share's mode must be one of the step's."""
+    share, session = half_open(connection, step, cookie, now_ms)
+    return Taken(share, session, take_try(connection, session, now_ms))
+
+
+def half_open(
+    connection: sa.Connection, step: tuple[str, frozenset[Mode]], cookie: str | None, now_ms: int
+) -> tuple[Share, Session]:
+    """The living share and the session that its link began; nothing is counted."""
+    share_id, modes = step
     session = find_session(connection, SessionKind.SHARE, share_id, cookie or "", now_ms)
     share = find_share(connection, share_id, now_ms)
-    if session is None or share is None or share.mode is not mode:
+    if session is None or share is None or share.mode not in modes:
         raise UnauthorizedError("Open the link first.")
     if share.ended_reason is not None:
         raise ended(share.ended_reason)
-    return Taken(share, session, take_try(connection, session, now_ms))
+    return share, session
 
 
 def tell_failure(connection: sa.Connection, taken: Taken, visitor: Visitor, now_ms: int) -> None:
     """Write a wrong try down."""
     detail = {"step": str(taken.share.mode)} | ({"paused": "yes"} if taken.tries.last else {})
+    if taken.tries.window_failures == BURST or taken.tries.last:
+        note(connection, taken.share.owner_id, taken.share.share_id, Notice.FAILURES, now_ms)
     _tell(connection, (Action.SHARE_STEP, Outcome.REFUSED), taken.share, visitor, detail, now_ms)
 
 
@@ -182,18 +201,31 @@ def finish_step(connection: sa.Connection, taken: Taken, visitor: Visitor, now_m
     if not taken.session.open:
         _count(connection, taken.share, now_ms)
     cookie = open_session(connection, taken.session, now_ms)
-    _tell(connection, (Action.SHARE_OPEN, Outcome.SUCCESS), taken.share, visitor, {}, now_ms)
+    _tell_open(connection, taken.share, visitor, now_ms)
     return Step(taken.share.share_id, Next.NONE, cookie)
 
 
+def next_step(connection: sa.Connection, share: Share) -> Next:
+    """What a share's link is followed by. Whoever has not set the app or passkey up yet begins with a code."""
+    if share.mode in (Mode.TOTP, Mode.PASSKEY):
+        enrolled = connection.execute(sa.select(people.c.enrolled_ms).where(people.c.share_id == share.share_id))
+        return _NEXT[share.mode if enrolled.scalar_one_or_none() is not None else Mode.CODE]
+    return _NEXT[share.mode]
+
+
 def _begin(connection: sa.Connection, share: Share, visitor: Visitor, now_ms: int) -> Step:
-    following = _NEXT[share.mode]
+    following = next_step(connection, share)
     is_open = following is Next.NONE
     if is_open:
         _count(connection, share, now_ms)
-        _tell(connection, (Action.SHARE_OPEN, Outcome.SUCCESS), share, visitor, {}, now_ms)
+        _tell_open(connection, share, visitor, now_ms)
     cookie = start_session(connection, NewSession(SessionKind.SHARE, share.share_id, visitor, is_open), now_ms)
     return Step(share.share_id, following, cookie)
+
+
+def _tell_open(connection: sa.Connection, share: Share, visitor: Visitor, now_ms: int) -> None:
+    _tell(connection, (Action.SHARE_OPEN, Outcome.SUCCESS), share, visitor, {}, now_ms)
+    note(connection, share.owner_id, share.share_id, Notice.OPENED, now_ms)
 
 
 def _count(connection: sa.Connection, share: Share, now_ms: int) -> None:

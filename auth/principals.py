@@ -8,6 +8,8 @@ from enum import StrEnum
 import sqlalchemy as sa
 from aiohttp import web
 
+from archive.database.journey_tables import request_studies, requests, staff
+from archive.identifiers import StudyUID
 from archive.scope import Scope
 from auth.sessions import SEEN_EVERY_MS, Cookies, SessionKind, find_session, touch_session
 from auth.shares import find_share
@@ -42,7 +44,9 @@ class Principal:
 
     @property
     def may_read(self) -> bool:
-        return self.kind in (Kind.SHARE, Kind.TICKET) or bool(self.roles & {Role.READ, Role.ADMIN})
+        return self.kind in (Kind.SHARE, Kind.TICKET) or (
+            self.kind is Kind.MACHINE and bool(self.roles & {Role.READ, Role.ADMIN})
+        )
 
     @property
     def may_store(self) -> bool:
@@ -108,6 +112,10 @@ def find_principal(connection: sa.Connection, credential: Credential, now_ms: in
     """Whoever this credential stands for, if it is alive."""
     if credential.way is Way.SHARE_COOKIE:
         return _share_session(connection, credential, now_ms)
+    if credential.way is Way.OWNER_COOKIE:
+        return _owner_session(connection, credential, now_ms)
+    if credential.way is Way.STAFF_COOKIE:
+        return _staff_session(connection, credential, now_ms)
     if credential.way in (Way.HEADER, Way.PATH) and credential.secret.startswith(TICKET_PREFIX):
         return _ticket(connection, credential.secret, now_ms)
     if credential.way is Way.HEADER and credential.secret.startswith(TOKEN_PREFIX):
@@ -135,6 +143,50 @@ def _share_session(connection: sa.Connection, credential: Credential, now_ms: in
         subject=share.share_id,
         session_id=session.session_id,
         may_download=share.may_download,
+    )
+    return Found(principal, _due("session", session.session_id, session.seen_ms, now_ms))
+
+
+def _owner_session(connection: sa.Connection, credential: Credential, now_ms: int) -> Found | None:
+    session = find_session(connection, SessionKind.OWNER, credential.subject, credential.secret, now_ms)
+    if session is None or not session.open:
+        return None
+    request = connection.execute(
+        sa.select(requests.c.id).where(
+            requests.c.id == session.subject, requests.c.secret_sha256.is_not(None), requests.c.expires_ms > now_ms
+        )
+    ).one_or_none()
+    if request is None:
+        return None
+    study_uids = connection.execute(
+        sa.select(request_studies.c.study_uid).where(request_studies.c.request_id == session.subject)
+    ).scalars()
+    principal = Principal(
+        Kind.OWNER,
+        f"owner {session.subject}",
+        scope=Scope(frozenset(StudyUID(uid) for uid in study_uids)),
+        share_id=session.subject,
+        subject=session.subject,
+        session_id=session.session_id,
+    )
+    return Found(principal, _due("session", session.session_id, session.seen_ms, now_ms))
+
+
+def _staff_session(connection: sa.Connection, credential: Credential, now_ms: int) -> Found | None:
+    session = find_session(connection, SessionKind.STAFF, "", credential.secret, now_ms)
+    if session is None or not session.open:
+        return None
+    member = connection.execute(
+        sa.select(staff).where(staff.c.id == session.subject, staff.c.ended_ms.is_(None))
+    ).one_or_none()
+    if member is None:
+        return None
+    principal = Principal(
+        Kind.STAFF,
+        f"staff {member.id}",
+        roles=frozenset(member.roles.split()),
+        subject=member.id,
+        session_id=session.session_id,
     )
     return Found(principal, _due("session", session.session_id, session.seen_ms, now_ms))
 

@@ -5,19 +5,34 @@ from typing import Any
 from aiohttp import web
 
 from archive.errors import ForbiddenError, NotFoundError
+from auth import owner_routes, staff_routes
 from auth.access import ACCESS, principal_of, require_read
 from auth.bodies import read_body
 from auth.opening import Step, close_session, give_password, open_link
+from auth.people import NewPerson, give_code, give_passkey, give_totp, passkey_options, send_code
 from auth.principals import Kind, Principal
+from auth.qr import qr_svg
 from auth.sessions import SessionKind
 from auth.shares import parse_share_id
+from auth.sharing import ask_for_access
 from auth.tickets import DEFAULT_TTL_S, NewTicket, Ticket, create_ticket, end_ticket, list_tickets
 
 
 def routes() -> list[web.RouteDef]:
+    """All URLs of the API."""
+    return [*share_routes(), *owner_routes.routes(), *staff_routes.routes()]
+
+
+def share_routes() -> list[web.RouteDef]:
     return [
         web.post("/api/s/{share_id}/open", post_open),
         web.post("/api/s/{share_id}/password", post_password),
+        web.post("/api/s/{share_id}/code/send", post_send_code),
+        web.post("/api/s/{share_id}/code", post_code),
+        web.post("/api/s/{share_id}/totp", post_totp),
+        web.post("/api/s/{share_id}/passkey/options", post_passkey_options),
+        web.post("/api/s/{share_id}/passkey", post_passkey),
+        web.post("/api/s/{share_id}/ask", post_ask),
         web.get("/api/s/{share_id}/session", get_session),
         web.delete("/api/s/{share_id}/session", delete_session),
         web.post("/api/s/{share_id}/tickets", post_ticket),
@@ -39,6 +54,50 @@ async def post_password(request: web.Request) -> web.Response:
     share_id = parse_share_id(request.match_info["share_id"])
     visitor, cookie = access.visitor(request), cookie_of(request, share_id)
     return step_response(request, await give_password(access, share_id, cookie, body.text("password"), visitor))
+
+
+async def post_send_code(request: web.Request) -> web.Response:
+    """Send the code of a person's own link."""
+    body = await read_body(request)
+    share_id, cookie = half_open_cookie(request)
+    contact = await send_code(request.app[ACCESS], share_id, cookie, body.text("language", ""))
+    return web.json_response({"sent_to": contact}, status=202)
+
+
+async def post_code(request: web.Request) -> web.Response:
+    """Take the code of a person's own link."""
+    access, body = request.app[ACCESS], await read_body(request)
+    step = await give_code(access, *half_open_cookie(request), body.text("code"), access.visitor(request))
+    return step_response(request, step)
+
+
+async def post_totp(request: web.Request) -> web.Response:
+    """Take an authenticator app's code."""
+    access, body = request.app[ACCESS], await read_body(request)
+    step = await give_totp(access, *half_open_cookie(request), body.text("code"), access.visitor(request))
+    return step_response(request, step)
+
+
+async def post_passkey_options(request: web.Request) -> web.Response:
+    """What the browser asks the authenticator."""
+    await read_body(request)
+    return web.json_response(await passkey_options(request.app[ACCESS], *half_open_cookie(request)))
+
+
+async def post_passkey(request: web.Request) -> web.Response:
+    """Take the authenticator's answer."""
+    access, body = request.app[ACCESS], await read_body(request)
+    answer = body.document("credential")
+    step = await give_passkey(access, *half_open_cookie(request), answer, access.visitor(request))
+    return step_response(request, step)
+
+
+async def post_ask(request: web.Request) -> web.Response:
+    """Ask the patient for access, by a link that is for named people."""
+    body = await read_body(request)
+    person = NewPerson(body.text("name"), body.text("contact"))
+    await ask_for_access(request.app[ACCESS], *half_open_cookie(request), person)
+    return web.json_response({"asked": True}, status=202)
 
 
 async def get_session(request: web.Request) -> web.Response:
@@ -91,12 +150,21 @@ def require_session(request: web.Request) -> Principal:
     return principal
 
 
+def half_open_cookie(request: web.Request) -> tuple[str, str | None]:
+    """The share that the path names, and this browser's cookie for it."""
+    share_id = parse_share_id(request.match_info["share_id"])
+    return share_id, cookie_of(request, share_id)
+
+
 def cookie_of(request: web.Request, share_id: str) -> str | None:
     return request.cookies.get(request.app[ACCESS].cookies.name(SessionKind.SHARE, share_id))
 
 
 def step_response(request: web.Request, step: Step) -> web.Response:
-    response = web.json_response({"next": step.next})
+    told = {"next": step.next, **step.data}
+    if "uri" in step.data:
+        told["qr"] = qr_svg(str(step.data["uri"]))
+    response = web.json_response(told)
     request.app[ACCESS].cookies.give(response, SessionKind.SHARE, step.share_id, step.cookie)
     return response
 
