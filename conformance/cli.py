@@ -48,7 +48,9 @@ def main(arguments: Sequence[str]) -> int:
     cases = chosen(all_cases(), options.only)
     if not cases:
         parser.error("--only fits no case; --list shows them")
-    return _run(options, cases)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom warns of values that the corpus holds on purpose
+        return _run(options, cases)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,7 +78,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace, cases: tuple[Case, ...]) -> int:
-    warnings.simplefilter("ignore")  # pydicom warns of values that the corpus holds on purpose
     headers = [tuple(text.partition(":")[::2]) for text in options.header]
     if options.token:
         headers.append(("Authorization", f"Bearer {options.token}"))

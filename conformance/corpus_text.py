@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from conformance.samples import Sample, Study, instance_of, new_uid, ramp, sample_of, set_pixels
+from pydicom.dataset import Dataset
+
+from conformance.samples import Sample, Study, instance_of, new_uid, ramp, sample_of, set_pixels, set_raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,18 @@ TEXT_ROWS = (
 )
 
 
+def _encode_gb2312(dataset: Dataset) -> None:
+    """Write the escape sequence of GB 2312 (PS3.5 Annex K) by hand; pydicom 3.0's encoder leaves it out."""
+    for element in list(dataset):
+        if element.VR not in ("PN", "LO", "LT"):
+            continue
+        pieces = re.split(r"([\^=\r\n]+)", str(element.value))
+        encoded = b"".join(
+            piece.encode("ascii") if piece.isascii() else b"\x1b$)A" + piece.encode("gb2312") for piece in pieces
+        )
+        set_raw(dataset, int(element.tag), element.VR, encoded + b" " * (len(encoded) % 2))
+
+
 def text_samples(token: str) -> list[Sample]:
     made = []
     for index, row in enumerate(TEXT_ROWS):
@@ -100,6 +115,8 @@ def text_samples(token: str) -> list[Sample]:
         dataset.StudyDescription = row.words
         dataset.PatientComments = f"{row.words}\r\n{row.words}"
         dataset.ReferringPhysicianName = row.name
+        if row.id == "chinese-2022":
+            _encode_gb2312(dataset)
         set_pixels(dataset, ramp(4, 4, "u1"))
         made.append(sample_of(f"text-{row.id}", dataset))
     return made
