@@ -121,6 +121,7 @@ CASES = (
         for name, path, accept in (
             ("metadata", "{series}/metadata", JSON),
             ("instance", "{instance}", DICOM),
+            ("search", "{study}/instances", JSON),
             ("frame", "{instance}/frames/1", 'multipart/related; type="application/octet-stream"'),
         )
     ),

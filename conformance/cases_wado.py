@@ -152,9 +152,9 @@ def _decoded(name: str, probe: Probe) -> None:
     )
 
 
-def _never_forbidden(name: str, probe: Probe) -> None:
+def _never_forbidden(name: str, is_named: bool, probe: Probe) -> None:
     sample = probe.sample(name)
-    for accept in (DICOM, STORED, f"{DICOM}; transfer-syntax={sample.syntax}"):
+    for accept in (f"{DICOM}; transfer-syntax={sample.syntax}",) if is_named else (DICOM, STORED):
         response = probe.get(sample.path, accept)
         if response.status == 406:
             continue
@@ -256,8 +256,18 @@ CASES = (
             f"C12-never-{name}",
             "8.7.3",
             REQ,
-            "Implicit VR and big endian are never sent, whatever is asked for.",
-            partial(_never_forbidden, name),
+            "Implicit VR and big endian are sent neither by default nor for transfer-syntax=*.",
+            partial(_never_forbidden, name, False),
+        )
+        for name in ("implicit-le", "big-endian", "implicit-file", "big-endian-16")
+    ),
+    *(
+        _case(
+            f"C12-named-{name}",
+            "8.7.3",
+            INF,
+            "Implicit VR and big endian are not sent even when named; a server may do so as an extension.",
+            partial(_never_forbidden, name, True),
         )
         for name in ("implicit-le", "big-endian", "implicit-file", "big-endian-16")
     ),
