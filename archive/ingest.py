@@ -84,7 +84,7 @@ class Ingest:
                 size += len(group[-1][0])
             batch = [new for part, _ in group for new in part]
             try:
-                outcomes = await self._database.write(add_instances, batch, self._now_ms())
+                outcomes = await self._database.write_batch(add_instances, batch, self._now_ms())
             except BaseException as error:
                 for _, future in group:
                     if not future.done():

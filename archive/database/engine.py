@@ -4,6 +4,7 @@ A unit of work is a plain function that takes a `sqlalchemy.Connection` and runs
 same function serves SQLite and PostgreSQL. On SQLite:
 
 * `write` goes through aiosqlite, one transaction at a time in this process; other processes wait on SQLite's lock.
+* `write_batch` does the same in a thread of its own: quicker for units of many statements, as an ingest's.
 * `read` runs in a small pool of reader threads: for scans, wildcards and whatever may take long.
 * `keyed` runs in the event loop itself: a look-up by key takes some 30 µs, a thread hop costs several times that.
 """
@@ -59,6 +60,13 @@ class Database:
         )
         _prepare(self._writing.sync_engine, writing=True)
         self._write_lock = asyncio.Lock()
+        self._batching = sa.create_engine(
+            f"sqlite:///{path}",
+            poolclass=StaticPool,
+            connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
+        )
+        _prepare(self._batching, writing=True)
+        self._batch_writer = ThreadPoolExecutor(1, thread_name_prefix="database-write")
         self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="database-read")
         self._loop_connection: sa.Connection | None = None
 
@@ -90,16 +98,27 @@ class Database:
         """
         return await asyncio.shield(asyncio.ensure_future(self._write(work, *args, **kwargs)))
 
+    async def write_batch(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`write` for units of many statements: in a thread of its own, without a hop for each statement."""
+        call = functools.partial(self._write_batch_now, work, *args, **kwargs)
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._batch_writer, call))
+
     async def close(self) -> None:
         if self._loop_connection is not None:
             self._loop_connection.close()
         self._readers.shutdown(wait=True)
         self._reading.dispose()
+        self._batch_writer.shutdown(wait=True)
+        self._batching.dispose()
         async with self._write_lock:
             await self._writing.dispose()
 
     def _read_now(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         with _told_plainly(), self._reading.connect() as connection:
+            return work(connection, *args, **kwargs)
+
+    def _write_batch_now(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with _told_plainly(), self._batching.begin() as connection:
             return work(connection, *args, **kwargs)
 
     async def _write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

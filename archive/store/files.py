@@ -30,7 +30,7 @@ class FileStore:
 
     def _place(self, digest: Digest) -> Path:
         """The one rule that maps a digest to a path."""
-        return self._blobs / digest[:2] / digest[2:4] / digest
+        return self._blobs / digest[:2] / digest
 
     def begin(self) -> "FileDraft":
         return FileDraft(self._drafts / secrets.token_hex(16), self._place)
@@ -81,10 +81,9 @@ class FileStore:
             _sync_folder(place.parent)
 
     def digests(self) -> Iterator[Digest]:
-        for first in sorted(self._blobs.iterdir()):
-            for second in sorted(first.iterdir()):
-                for path in sorted(second.iterdir()):
-                    yield parse_digest(path.name)
+        for folder in sorted(self._blobs.iterdir()):
+            for path in sorted(folder.iterdir()):
+                yield parse_digest(path.name)
 
     def clear_drafts(self) -> int:
         leftovers = list(self._drafts.iterdir())
