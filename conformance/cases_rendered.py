@@ -253,7 +253,7 @@ CASES = (
         _case(
             f"W25-thumbnail-{level}",
             "10.4.1.1.4",
-            REQ if level != "frame" else REC,
+            OPT,
             "A thumbnail is a JPEG (or an address of one).",
             partial(_thumbnail, level),
         )

@@ -20,8 +20,11 @@ def compare_markdown(runs: Sequence[Run]) -> str:
     lines += ["", "## Passes by service", "", "Passes out of what could be judged; optional features that a server",
               "does not offer are not counted.", ""]  # fmt: skip
     lines += _table(runs)
-    lines += ["", "## Cases that fail", ""]
-    lines += _failures(runs)
+    for title, levels in (
+        ("Required cases, and optional features that are offered, that fail", (Level.REQUIRED, Level.OPTIONAL)),
+        ("Recommended and informative cases that fail", (Level.RECOMMENDED, Level.INFORMATIVE)),
+    ):
+        lines += ["", f"## {title}", "", *_failures(runs, levels)]
     return "\n".join(lines) + "\n"
 
 
@@ -43,8 +46,10 @@ def _cell(run: Run, service: str | None, level: str) -> str:
     return rate(counted) + (f", {absent} not offered" if absent else "")
 
 
-def _failures(runs: Sequence[Run]) -> list[str]:
-    tables: list[dict[str, Result]] = [{result.id: result for result in run.results} for run in runs]
+def _failures(runs: Sequence[Run], levels: tuple[Level, ...]) -> list[str]:
+    tables: list[dict[str, Result]] = [
+        {result.id: result for result in run.results if result.level in levels} for run in runs
+    ]
     ids = [result.id for result in runs[0].results if any(_fails(table, result.id) for table in tables)]
     if not ids:
         return ["None."]

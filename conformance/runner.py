@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from xml.etree import ElementTree
 
-from conformance.model import Case, CaseOutcome, Result, Verdict
+from conformance.model import Case, CaseOutcome, Level, Result, Verdict
 from conformance.multipart import BOUNDARY, build, part
 from conformance.probe import JSON, Probe, Session
 from conformance.samples import Sample
@@ -56,6 +56,8 @@ def run_case(session: Session, case: Case) -> Result:
         case.check(probe)
     except CaseOutcome as outcome:
         verdict, detail = outcome.verdict, str(outcome)
+        if verdict == Verdict.NOT_OFFERED and case.level == Level.REQUIRED:
+            verdict, detail = Verdict.FAIL, f"required, but not offered: {detail}"
     except _UNREADABLE as error:
         verdict, detail = Verdict.FAIL, f"the answer cannot be read: {type(error).__name__}: {error}"
     return Result(

@@ -70,9 +70,18 @@ def test_cases_can_be_chosen_by_service_section_and_id():
     assert [case.id for case in chosen(cases, ["Q17-remaining"])] == ["Q17-remaining"]
 
 
-def _verdict(check, base_url: str = "http://127.0.0.1:1/x") -> Result:
+def _verdict(check, base_url: str = "http://127.0.0.1:1/x", level: Level = Level.OPTIONAL) -> Result:
     session = Session(Wire(base_url, timeout_s=5), Corpus("T", []))
-    return run_case(session, Case("id", Service.COMMON, "1", Level.REQUIRED, "Something.", check))
+    return run_case(session, Case("id", Service.COMMON, "1", level, "Something.", check))
+
+
+def _not_offered(_: Probe) -> None:
+    raise NotOffered("status 406")
+
+
+def test_what_is_required_cannot_be_left_out():
+    assert _verdict(_not_offered, level=Level.REQUIRED).verdict == Verdict.FAIL
+    assert _verdict(_not_offered, level=Level.RECOMMENDED).verdict == Verdict.NOT_OFFERED
 
 
 @pytest.mark.parametrize(
