@@ -315,7 +315,7 @@ def _leave_out_binary(attributes: Json, tag: str) -> None:
     if "BulkDataURI" in entry or "InlineBinary" in entry:
         del attributes[tag]
         return
-    for item in entry.get("Value", ()):
-        if isinstance(item, dict):
+    if entry["vr"] == "SQ":
+        for item in entry.get("Value", ()):
             for inner in list(item):
                 _leave_out_binary(item, inner)

@@ -39,11 +39,11 @@ SEEDS = _seeds()
 mutations = st.lists(
     st.tuples(
         st.floats(0, 1, allow_nan=False),
-        st.sampled_from(["put", "insert", "delete", "copy"]),
+        st.sampled_from(["put"] * 7 + ["insert", "delete", "copy"]),
         st.one_of(st.binary(min_size=1, max_size=8), st.sampled_from(INTERESTING)),
     ),
     min_size=1,
-    max_size=12,
+    max_size=6,
 )
 
 

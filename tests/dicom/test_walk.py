@@ -141,10 +141,10 @@ def test_no_value_can_pass_itself_off_as_a_bulk_data_uri() -> None:
 
 
 def test_what_is_searched_has_no_binary_values_in_it() -> None:
-    inside = explicit(0x00080100, "SH", b"A ") + explicit(0x00091001, "OB", b"\1\2")
+    inside = explicit(0x00100010, "PN", b"A ") + explicit(0x00091001, "OB", b"\1\2")
     dataset = explicit(0x00081115, "SQ", item(inside)) + explicit(0x00091001, "UN", b"\1\2")
     assert read(dataset).attributes == {
-        "00081115": {"vr": "SQ", "Value": [{"00080100": {"vr": "SH", "Value": ["A"]}}]},
+        "00081115": {"vr": "SQ", "Value": [{"00100010": {"vr": "PN", "Value": [{"Alphabetic": "A"}]}}]},
     }
 
 
