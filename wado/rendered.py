@@ -1,15 +1,140 @@
-"""Rendered resources (PS3.18 §10.4.1.1.4): not there yet, and saying so."""
+"""Rendered resources and thumbnails (PS3.18 §10.4.1.1.4, §10.4.3.3.4): pictures for people."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 
 from aiohttp import web
 
-from archive.errors import UnsupportedServiceError
+from archive.dicomweb.media_types import Offer
+from archive.dicomweb.payload import root_of
+from archive.dicomweb.ranges import is_not_modified, quoted_etag
+from archive.dicomweb.targets import FramesTarget, InstanceTarget, SeriesTarget, StudyTarget
+from archive.errors import NotFoundError
+from archive.index.reader import find_metadata
+from archive.instances import FrameLayout, Instance
+from archive.resources import DATABASE, STORE
+from archive.scope import Scope
 from auth.access import scope_of
+from wado.annotations import annotation_lines, is_free_of_identity
+from wado.finding import negotiation_of, require_instance, require_instances
+from wado.pixels.parameters import GIF, JP2, JPEG, PNG, RenderParameters, Viewport
+from wado.rendered_parameters import parse_annotation, parse_rendering, parse_viewport
+from wado.sources import PIXELS, frame_source
+
+THUMBNAIL = Viewport(128, 128)
+SINGLE_FRAME_OFFERS = (Offer(JPEG), Offer(PNG), Offer(GIF), Offer(JP2))
+MULTI_FRAME_OFFERS = (Offer(GIF), Offer(JPEG), Offer(PNG), Offer(JP2))
+MAXIMUM_ANIMATED = 300
+"""Frames of one animation."""
 
 
-async def refuse_rendered(request: web.Request) -> web.StreamResponse:
-    scope_of(request)
-    raise UnsupportedServiceError("Pictures are not rendered yet.")
+async def retrieve_rendered_study(request: web.Request) -> web.StreamResponse:
+    """One picture that stands for the study."""
+    return await _render_first(request, StudyTarget.parse(request.match_info))
 
 
-retrieve_rendered_frames = retrieve_rendered_instance = retrieve_rendered_series = refuse_rendered
-retrieve_rendered_study = retrieve_thumbnail = refuse_rendered
+async def retrieve_rendered_series(request: web.Request) -> web.StreamResponse:
+    """One picture that stands for the series."""
+    return await _render_first(request, SeriesTarget.parse(request.match_info))
+
+
+async def retrieve_rendered_instance(request: web.Request) -> web.StreamResponse:
+    """The instance's picture; of several frames an animation, or the middle one where the client wants a still."""
+    scope = scope_of(request)
+    instance = await require_instance(request, scope, InstanceTarget.parse(request.match_info))
+    return await _render(request, scope, instance, range(instance.frames.count))
+
+
+async def retrieve_rendered_frames(request: web.Request) -> web.StreamResponse:
+    """One frame's picture, or an animation of several."""
+    scope = scope_of(request)
+    target = FramesTarget.parse(request.match_info)
+    instance = await require_instance(request, scope, target.instance)
+    frames = [number - 1 for number in target.frame_numbers if number <= instance.frames.count]
+    if not frames:
+        raise NotFoundError("The instance has no such frame.", parameter="frames")
+    return await _render(request, scope, instance, frames)
+
+
+async def retrieve_thumbnail(request: web.Request) -> web.StreamResponse:
+    """A small picture without anything that says whose it is."""
+    scope = scope_of(request)
+    negotiation_of(request).choose((Offer(JPEG),))
+    frame_index = 0
+    if "frames" in request.match_info:
+        target = FramesTarget.parse(request.match_info)
+        instance = await require_instance(request, scope, target.instance)
+        frame_index = target.frame_numbers[0] - 1
+    elif "instance" in request.match_info:
+        instance = await require_instance(request, scope, InstanceTarget.parse(request.match_info))
+    else:
+        kind = SeriesTarget if "series" in request.match_info else StudyTarget
+        instance = _middle(await require_instances(request, scope, kind.parse(request.match_info)))
+    viewport = parse_viewport(request.query["viewport"]) if "viewport" in request.query else THUMBNAIL
+    if not is_free_of_identity(await _attributes(request, scope, instance)):
+        raise NotFoundError("There is no picture of this instance that is free of identity.")
+    return await _send(request, instance, [frame_index], RenderParameters(viewport=viewport))
+
+
+async def _render_first(request: web.Request, target: StudyTarget | SeriesTarget) -> web.StreamResponse:
+    scope = scope_of(request)
+    instance = _middle(await require_instances(request, scope, target))
+    return await _render(request, scope, instance, [instance.frames.count // 2])
+
+
+def _middle(instances: Sequence[Instance]) -> Instance:
+    """The instance in the middle of those that have pictures: it shows more than the first.
+
+    Raises NotFoundError when none has one.
+    """
+    drawable = [one for one in instances if one.frames.layout not in (FrameLayout.NONE, FrameLayout.WHOLE)]
+    if not drawable:
+        raise NotFoundError("There is no picture of this.")
+    return drawable[len(drawable) // 2]
+
+
+async def _render(request: web.Request, scope: Scope, instance: Instance, frames: Sequence[int]) -> web.StreamResponse:
+    if instance.frames.layout is FrameLayout.NONE:
+        raise NotFoundError("There is no picture of this instance.")
+    offers = SINGLE_FRAME_OFFERS if len(frames) == 1 else MULTI_FRAME_OFFERS
+    offer = negotiation_of(request).choose(offers)
+    parameters = parse_rendering(request.query, offer.media_type)
+    annotation = parse_annotation(request.query.get("annotation", ""))
+    if annotation:
+        lines = annotation_lines(await _attributes(request, scope, instance), annotation)
+        parameters = replace(parameters, annotation=lines)
+    return await _send(request, instance, frames, parameters)
+
+
+async def _attributes(request: web.Request, scope: Scope, instance: Instance) -> bytes:
+    documents = await request.app[DATABASE].keyed(
+        lambda connection: find_metadata(
+            scope, connection, instance.study_uid, instance.series_uid, instance.instance_uid
+        )
+    )
+    if not documents:
+        raise NotFoundError
+    return documents[0].document
+
+
+async def _send(
+    request: web.Request, instance: Instance, frames: Sequence[int], parameters: RenderParameters
+) -> web.StreamResponse:
+    tag = quoted_etag(f"{instance.digest[:32]}-{_name(frames, parameters)}")
+    path = InstanceTarget(instance.study_uid, instance.series_uid, instance.instance_uid).path()
+    headers = {"ETag": tag, "Content-Location": root_of(request).uri(f"{path}/rendered")}
+    if is_not_modified(request.headers.getall("If-None-Match", []), tag):
+        return web.Response(status=304, headers=headers)
+    source = await frame_source(request.app[STORE], instance)
+    pool = request.app[PIXELS]
+    if parameters.media_type == GIF and len(frames) > 1:
+        picture = await pool.animate(source, tuple(frames[:MAXIMUM_ANIMATED]), parameters)
+    else:
+        picture = await pool.render(source, frames[len(frames) // 2], parameters)
+    return web.Response(body=picture, content_type=parameters.media_type, headers=headers)
+
+
+def _name(frames: Sequence[int], parameters: RenderParameters) -> str:
+    """Tells apart every two pictures of one instance."""
+    return hashlib.sha256(f"{list(frames)} {parameters.cache_name()}".encode()).hexdigest()[:16]

@@ -14,6 +14,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain errors: a path is not broken by the border of a box
 )
 app.command("serve")(serve.serve)
 app.command("import")(imports.import_files)

@@ -14,10 +14,11 @@ from typing import Any, Self
 
 from archive.errors import BusyError, LightboxError, UnprocessableError
 from wado.pixels.cache import DerivedCache, DerivedKey
+from wado.pixels.parameters import RenderParameters
 from wado.pixels.process import WorkerDiedError, WorkerProcess
 from wado.pixels.source import FrameSource
 from wado.pixels.syntaxes import EXPLICIT_LE, NATIVE, RLE
-from wado.pixels.tasks import Call, NativeFrame, Task, TranscodedFrame
+from wado.pixels.tasks import Call, NativeFrame, Picture, Task, TranscodedFrame
 from wado.pixels.worker import Request
 
 MEMORY_LIMIT_BYTES = 3 << 30
@@ -129,6 +130,17 @@ class PixelPool:
         key = DerivedKey(source.digest, f"frame {frame_index} {to}")
         kept = to != EXPLICIT_LE or source.transfer_syntax_uid not in QUICK
         return await self._derived(task, key, kept=kept)
+
+    async def render(self, source: FrameSource, frame_index: int, parameters: RenderParameters) -> bytes:
+        """A frame (0-based) as a picture. Raises UnprocessableError, BusyError, StoreError, NotFoundError."""
+        return await self.animate(source, (frame_index,), parameters)
+
+    async def animate(self, source: FrameSource, frame_indexes: tuple[int, ...], parameters: RenderParameters) -> bytes:
+        """Several frames as one moving picture; `render` for one. Raises as that."""
+        locations = tuple(source.frame(frame_index) for frame_index in frame_indexes)
+        task = Picture(locations, frame_indexes, parameters)
+        key = DerivedKey(source.digest, f"picture {frame_indexes} {parameters.cache_name()}")
+        return await self._derived(task, key, kept=True)
 
     async def run(self, function: str, *arguments: Any, timeout_s: float | None = None) -> bytes:
         """Call a function, named "package.module:function", in a worker; it and its arguments can be pickled.

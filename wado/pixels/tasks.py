@@ -7,6 +7,9 @@ from typing import Any, Protocol
 
 from archive.errors import UnprocessableError
 from wado.pixels.decode import Samples
+from wado.pixels.parameters import RenderParameters
+from wado.pixels.presentation import Presentation
+from wado.pixels.render import animate, draw, encode
 from wado.pixels.source import FrameLocation, FrameReader
 from wado.pixels.syntaxes import NATIVE
 from wado.pixels.transcode import native_frame, native_samples, transcode_frame
@@ -47,6 +50,27 @@ class TranscodedFrame:
         location = self.location
         frame = reader.read(location)
         return transcode_frame(frame, location.facts, location.transfer_syntax_uid, self.target, location.bit_offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A frame, or several as an animation, as people look at them."""
+
+    locations: tuple[FrameLocation, ...]
+    frame_indexes: tuple[int, ...]
+    parameters: RenderParameters
+
+    def perform(self, reader: FrameReader) -> Result:
+        pictures = [
+            self._draw(reader, location, frame_index)
+            for location, frame_index in zip(self.locations, self.frame_indexes, strict=True)
+        ]
+        return animate(pictures) if len(pictures) > 1 else encode(pictures[0], self.parameters)
+
+    def _draw(self, reader: FrameReader, location: FrameLocation, frame_index: int) -> Samples:
+        presentation = Presentation.read(location.path, frame_index)
+        syntax = (location.transfer_syntax_uid, location.bit_offset)
+        return draw(reader.read(location), location.facts, syntax, (presentation, self.parameters))
 
 
 @dataclass(frozen=True, slots=True)

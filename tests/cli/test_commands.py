@@ -1,0 +1,104 @@
+"""The command contract: what scripts and engineers rely on."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from files import part10
+from servers import ROOT, lightbox, running_server
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "archive.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
+
+
+def a_disc(folder: Path) -> Path:
+    """A folder with two instances under odd names, and two files that cannot be taken."""
+    (folder / "DIR 1" / "sub").mkdir(parents=True)
+    (folder / "DIR 1" / "IM0001").write_bytes(part10())
+    (folder / "DIR 1" / "sub" / "ünïcode.jpg").write_bytes(part10())
+    (folder / "AUTORUN.INF").write_bytes(b"[autorun]")
+    (folder / "cut.dcm").write_bytes(part10()[:-2])
+    return folder
+
+
+def test_import_takes_what_is_dicom_and_names_what_it_refused_and_why(tmp_path: Path) -> None:
+    disc = a_disc(tmp_path / "disc")
+    first = run("import", "--data", str(tmp_path / "data"), str(disc))
+    assert first.returncode == 1
+    assert "2 new" in first.stdout
+    assert "2 refused" in first.stdout
+    assert "AUTORUN.INF: This is not a DICOM file" in first.stdout
+    assert "cut.dcm: The file is cut short" in first.stdout
+    assert "4/4" in first.stderr, "Progress goes to standard error."
+
+
+def test_importing_again_changes_nothing(tmp_path: Path) -> None:
+    disc = a_disc(tmp_path / "disc")
+    run("import", "--data", str(tmp_path / "data"), str(disc))
+    again = run("import", "--data", str(tmp_path / "data"), str(disc))
+    assert "0 new" in again.stdout
+    assert "2 already there" in again.stdout
+
+
+def test_a_path_that_is_not_there_is_told(tmp_path: Path) -> None:
+    missing = run("import", "--data", str(tmp_path / "data"), str(tmp_path / "nowhere"))
+    assert missing.returncode == 2
+    assert "is not there" in missing.stderr
+
+
+def test_verify_finds_a_changed_byte_names_the_instance_and_sets_the_file_aside(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (tmp_path / "one.dcm").write_bytes(part10(SOPInstanceUID="1.2.3.4.5.6"))
+    lightbox("import", "--data", str(data), str(tmp_path / "one.dcm"))
+    assert run("verify", "--data", str(data)).returncode == 0
+    (blob,) = [path for path in (data / "store" / "blobs").rglob("*") if path.is_file()]
+    blob.chmod(0o644)
+    with blob.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\xff")
+    found = run("verify", "--data", str(data))
+    assert found.returncode == 1
+    assert "1.2.3.4.5.6" in found.stdout
+    assert not blob.exists()
+    assert len(list((data / "store" / "quarantine").iterdir())) == 1
+    lightbox("import", "--data", str(data), str(tmp_path / "one.dcm"))
+    assert run("verify", "--data", str(data)).returncode == 0, "Sending it again heals it."
+
+
+def test_a_second_server_on_the_same_data_does_not_start_and_changes_nothing(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data"):
+        second = run("serve", "--data", str(tmp_path / "data"), "--port", "0")
+        assert second.returncode == 1
+        assert "Another server is running" in second.stderr
+
+
+def test_token_and_share_print_just_the_token_and_the_link(tmp_path: Path) -> None:
+    data = str(tmp_path / "data")
+    (tmp_path / "one.dcm").write_bytes(part10())
+    lightbox("import", "--data", data, str(tmp_path / "one.dcm"))
+    assert len(lightbox("token", "create", "--data", data, "--role", "read", "viewer").split()) == 1
+    link = lightbox("share", "create", "--data", data, "--public-base", "https://images.example.org", "1.2.3")
+    assert link.startswith("https://images.example.org/s/")
+    assert "#" in link
+    assert "viewer" in lightbox("token", "list", "--data", data)
+    assert "active" in lightbox("share", "list", "--data", data)
+
+
+def test_a_share_of_a_study_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    refused = run("share", "create", "--data", str(tmp_path / "data"), "9.9.9")
+    assert refused.returncode == 1
+    assert refused.stdout == ""
+
+
+def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
+    wrong = run("serve", "--data", str(tmp_path / "data"), "--port", "70000")
+    assert wrong.returncode == 2
+    assert "port" in wrong.stderr
+
+
+def test_several_workers_serve_on_one_port(tmp_path: Path) -> None:
+    with running_server(tmp_path / "data", "--workers", "2") as server:
+        assert server.token("read")
