@@ -40,6 +40,8 @@ def _try(row: AcceptRow, probe: Probe) -> None:
     expect(
         found in row.becomes, f"Content-Type is {response.header('Content-Type')}; expected {' or '.join(row.becomes)}"
     )
+    if row.resource in ("metadata", "search"):
+        expect(sample.series_uid.encode() in response.body, "the answer does not hold what was asked for")
     if row.resource in ("instance", "frame") and found != "application/zip":
         _check_syntax(row, response)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from xml.etree import ElementTree
 
-from conformance.dataset_json import first, matches, uids
+from conformance.dataset_json import datasets, first, matches, uids
 from conformance.model import Case, Level, NotApplicable, NotOffered, Service
 from conformance.probe import DICOM, JSON, XML, Probe, expect, expect_status, expect_type, offered
 from conformance.samples import new_uid
@@ -32,6 +32,7 @@ def _unknown_parameter(resource: str, probe: Probe) -> None:
     else:
         response = probe.get(f"{sample.path}/metadata", JSON, "conformance-unknown=1")
         expect_status(response, 200)
+        expect(uids(datasets(response), "SOPInstanceUID") == [sample.sop_uid], "not the instance asked for")
 
 
 def _accept_parameter(probe: Probe) -> None:
@@ -125,7 +126,7 @@ def _capabilities(accept: str, probe: Probe) -> Response:
 def _options(probe: Probe) -> None:
     response = _capabilities("application/vnd.sun.wadl+xml, application/json;q=0.5", probe)
     expect_status(response, 200)
-    expect(bool(response.body), "the answer to OPTIONS has no capabilities description")
+    expect(b"studies" in response.body, "the answer to OPTIONS describes no resource “studies”")
 
 
 def _wadl(probe: Probe) -> None:

@@ -52,6 +52,7 @@ def _same_order(probe: Probe) -> None:
     where = f"{probe.sample('page0-1').study_path}/instances"
     orders = {tuple(uids(matches(probe.search(where)), "SOPInstanceUID")) for _ in range(3)}
     expect(len(orders) == 1, "three equal searches give different orders")
+    expect(len(orders.pop()) == PAGED_INSTANCES, "the searches are not complete")
 
 
 def _remaining(probe: Probe) -> None:

@@ -55,8 +55,12 @@ def _study(probe: Probe) -> None:
         'multipart/related; type="image/jpeg", image/jpeg;q=0.5, */*;q=0.1',
     )
     expect_status(response, 200)
-    if response.media_type.essence == "multipart/related":
-        probe.note(f"{len(response.parts())} parts")
+    is_multipart = response.media_type.essence == "multipart/related"
+    pictures = [part.body for part in response.parts()] if is_multipart else [response.body]
+    expect(bool(pictures), "an answer without a picture")
+    starts = (b"\xff\xd8", b"\x89PNG", b"GIF8", b"\0\0\0")
+    expect(all(picture.startswith(starts) for picture in pictures), "not JPEG, PNG, GIF or MP4")
+    probe.note(f"{len(pictures)} pictures")
 
 
 def _type(essence: str, probe: Probe) -> None:

@@ -42,7 +42,8 @@ def post_instances(
 
 
 def is_stored(probe: Probe, sample: Sample) -> bool:
-    return probe.get(f"{sample.path}/metadata", JSON).status == 200
+    response = probe.get(f"{sample.path}/metadata", JSON)
+    return response.status == 200 and uids(datasets(response), "SOPInstanceUID") == [sample.sop_uid]
 
 
 def report(response: Response) -> dict[str, Any]:

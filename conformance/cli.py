@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from conformance.catalogue import all_cases, chosen
-from conformance.compare import compare_markdown
+from conformance.compare import compare_markdown, write_below_mark
 from conformance.corpus import build_corpus, new_token
 from conformance.model import Case, Result, failed
 from conformance.probe import Session
@@ -25,7 +25,7 @@ EXIT_FAILED, EXIT_USAGE = 1, 2
 EPILOG = """examples:
   python -m conformance --base http://127.0.0.1:8042/dicom-web --report orthanc.html --json orthanc.json
   python -m conformance --base https://pacs.example/dicom-web --token TOKEN --only QIDO --jobs 4
-  python -m conformance --compare lightbox.json orthanc.json > RESULTS.md
+  python -m conformance --compare lightbox.json orthanc.json --into conformance/RESULTS.md
 
 The suite stores its own small studies (fresh UIDs, a random token in every name) and leaves them there.
 exit status: 0 nothing required is wrong, 1 a required or an offered optional feature is wrong, 2 usage."""
@@ -37,7 +37,10 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if options.compare:
         runs = [_read_run(Path(path)) for path in options.compare]
-        sys.stdout.write(compare_markdown(runs))
+        if options.into:
+            write_below_mark(options.into, compare_markdown(runs))
+        else:
+            sys.stdout.write(compare_markdown(runs))
         return 0
     if options.list:
         for case in chosen(all_cases(), options.only):
@@ -74,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--insecure", action="store_true", help="do not check the server's certificate")
     parser.add_argument("--list", action="store_true", help="list the cases and stop")
     parser.add_argument("--compare", nargs="+", metavar="JSON", help="put runs side by side as Markdown and stop")
+    parser.add_argument("--into", type=Path, metavar="MD", help="put the comparison into this file, below its mark")
     return parser
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from conformance.model import Level, Result, Verdict
 from conformance.summary import Run, counts, rate, services
 
+MARK = "<!-- made by --compare; write above this line -->"
 MARKS = {
     Verdict.PASS: "pass", Verdict.FAIL: "**fail**", Verdict.NOT_OFFERED: "not offered",
     Verdict.NOT_APPLICABLE: "n/a", Verdict.SKIP: "skip",
@@ -26,6 +28,14 @@ def compare_markdown(runs: Sequence[Run]) -> str:
     ):
         lines += ["", f"## {title}", "", *_failures(runs, levels)]
     return "\n".join(lines) + "\n"
+
+
+def write_below_mark(path: Path, text: str) -> None:
+    """Replace what stands below the mark of a file; what people wrote above it stays."""
+    above, mark, _ = path.read_text(encoding="utf-8").partition(MARK)
+    if not mark:
+        raise SystemExit(f"{path} has no line {MARK}")
+    path.write_text(f"{above}{MARK}\n\n{text}", encoding="utf-8")
 
 
 def _table(runs: Sequence[Run]) -> list[str]:

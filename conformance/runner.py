@@ -5,9 +5,13 @@ from __future__ import annotations
 import http.client
 import struct
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from xml.etree import ElementTree
+
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from conformance.model import Case, CaseOutcome, Level, Result, Verdict
 from conformance.multipart import BOUNDARY, build, part
@@ -16,8 +20,9 @@ from conformance.samples import Sample
 
 # what a malformed answer makes a reader of it raise; anything else is a fault of the suite and stops it
 _UNREADABLE = (
-    ValueError, KeyError, IndexError, TypeError, AttributeError, OSError, EOFError, struct.error,
-    http.client.HTTPException, ElementTree.ParseError,
+    ValueError, LookupError, TypeError, AttributeError, OSError, EOFError, ArithmeticError, NotImplementedError,
+    RecursionError, struct.error, zlib.error, zipfile.BadZipFile, http.client.HTTPException,
+    ElementTree.ParseError, InvalidDicomError, BytesLengthException,
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from conformance.cli import main
+from conformance.compare import MARK
 
 
 def _stores_everything_and_answers_nothing_else(method, target, headers, body):
@@ -76,6 +77,16 @@ def test_runs_are_put_side_by_side(run, tmp_path, capsys):
     assert main(["--compare", str(results), str(results)]) == 0
     text = capsys.readouterr().out
     assert "| service | level | cases | Stub | Stub |" in text
+    assert "Q1-studies" in text
+
+
+def test_a_comparison_replaces_what_stands_below_the_mark_and_nothing_above_it(run, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"Our words.\n{MARK}\nold tables", encoding="utf-8")
+    assert main(["--compare", str(run[2]), "--into", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("Our words.")
+    assert "old tables" not in text
     assert "Q1-studies" in text
 
 
