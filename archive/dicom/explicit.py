@@ -20,7 +20,7 @@ from archive.dicom.elements import (
     Event,
     dataset_elements,
 )
-from archive.dicom.part10 import EXPLICIT_LE, Limits, read_file_meta
+from archive.dicom.part10 import EXPLICIT_LE, FileMeta, Limits, read_file_meta
 from archive.dicom.values import UNIT_BYTES, little_endian
 from archive.errors import NotAcceptableError, UnprocessableError
 from archive.instances import Buffer, PixelFacts, Span
@@ -123,6 +123,16 @@ class ExplicitFile:
     def length_bytes(self) -> int:
         return sum(_length_of(piece) for piece in self.pieces)
 
+    def blocks(self, frames: Iterable[bytes] = ()) -> Iterator[bytes]:
+        """The whole file in blocks, `frames` being the decoded ones in order."""
+        for piece in self.pieces:
+            if isinstance(piece, bytes):
+                yield piece
+            elif isinstance(piece, StoredValue):
+                yield from self.stored_blocks(piece)
+            else:
+                yield from piece.join(frames)
+
     def stored_blocks(self, value: StoredValue) -> Iterator[bytes]:
         """A stored value as it is sent, in blocks of bounded size."""
         end = value.span.offset + value.span.length_bytes
@@ -145,7 +155,19 @@ def plan_explicit(data: Buffer, decoded: PixelFacts | None, limits: Limits = Lim
     NotAcceptableError
         The pixel data is longer than Explicit VR Little Endian can say, or some of it is encapsulated and not decoded.
     """
-    meta = read_file_meta(data, limits)
+    return _plan(data, read_file_meta(data, limits), decoded, limits)
+
+
+def complete_file(data: Buffer, limits: Limits = Limits()) -> ExplicitFile:  # noqa: B008 - frozen
+    """A bare dataset, as old programs write it without preamble and meta information, made a Part 10 file.
+
+    Raises RefusedInstanceError when it is no dataset, NotAcceptableError when it has encapsulated pixel data: what
+    that is compressed with, nothing says.
+    """
+    return _plan(data, read_file_meta(data, limits, allow_missing_preamble=True), None, limits)
+
+
+def _plan(data: Buffer, meta: FileMeta, decoded: PixelFacts | None, limits: Limits) -> ExplicitFile:
     dataset = dataset_elements(data, meta, limits)
     writer = _Writer(dataset.data, decoded, big_endian=dataset.big_endian)
     writer.uids[SOP_CLASS_UID] = meta.media_storage_sop_class_uid
@@ -164,13 +186,7 @@ def rewrite_explicit(
     `facts_after` says or frames are missing.
     """
     plan = plan_explicit(data, facts_after if pixel_frames is not None else None)
-    for piece in plan.pieces:
-        if isinstance(piece, bytes):
-            yield piece
-        elif isinstance(piece, StoredValue):
-            yield from plan.stored_blocks(piece)
-        else:
-            yield from piece.join(pixel_frames or ())
+    return plan.blocks(pixel_frames or ())
 
 
 def _file_head(sop_class_uid: str, sop_instance_uid: str) -> bytes:

@@ -295,11 +295,14 @@ class _Writer:
         dataset = self._dataset
         self._close(dataset)
         self._walked.metadata = b"{%b}" % b",".join(dataset.parts)
-        searched = [part for part in dataset.parts if len(part) <= SEARCHED_BYTES]
-        attributes: Json = orjson.loads(b"{%b}" % b",".join(searched))
+        searched = self._walked.metadata
+        if len(searched) > SEARCHED_BYTES:
+            searched = b"{%b}" % b",".join(part for part in dataset.parts if len(part) <= SEARCHED_BYTES)
+        attributes: Json = orjson.loads(searched)
         for tag in dataset.binary:
             _leave_out_binary(attributes, tag.decode())
-        attributes |= orjson.loads(b"{%b}" % b",".join(self._understood))
+        if self._understood:
+            attributes |= orjson.loads(b"{%b}" % b",".join(self._understood))
         self._walked.attributes = attributes
 
     def _warn(self, sentence: str) -> None:

@@ -17,7 +17,14 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
 )
 
-from archive.dicom.explicit import BLOCK_BYTES, DecodedFrames, StoredValue, plan_explicit, rewrite_explicit
+from archive.dicom.explicit import (
+    BLOCK_BYTES,
+    DecodedFrames,
+    StoredValue,
+    complete_file,
+    plan_explicit,
+    rewrite_explicit,
+)
 from archive.errors import NotAcceptableError, RefusedInstanceError, UnprocessableError
 from archive.instances import PixelFacts
 
@@ -198,3 +205,18 @@ def test_decoded_frames_of_one_bit_are_packed_across_their_borders() -> None:
     expected = DecodedFrames(4, 3)
     assert b"".join(expected.join(packed)) == np.packbits(frames.ravel(), bitorder="little").tobytes()
     assert expected.length_bytes == 2
+
+
+@pytest.mark.parametrize("name", ["ExplVR_LitEndNoMeta.dcm", "ExplVR_BigEndNoMeta.dcm"])
+def test_a_bare_dataset_becomes_a_file(name: str) -> None:
+    path = pydicom.data.get_testdata_file(name, download=False)
+    assert path is not None
+    data = Path(path).read_bytes()
+    with pytest.raises(RefusedInstanceError):
+        plan_explicit(data, None)
+    after = _read(complete_file(data).blocks())
+    stored = pydicom.dcmread(path, force=True)
+    assert after.file_meta.MediaStorageSOPInstanceUID == stored.SOPInstanceUID
+    assert {key: value for key, value in _plain(after).items() if key != 0x7FE00010} == {
+        key: value for key, value in _plain(stored).items() if key != 0x7FE00010
+    }
