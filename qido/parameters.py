@@ -12,7 +12,7 @@ from archive.attributes import Level
 from archive.dicom.names import NamedAttribute, find_attribute, is_private, is_private_creator
 from archive.errors import BadRequestError
 from archive.identifiers import SeriesUID, StudyUID
-from archive.index.matching import is_searched_by_document
+from archive.index.columns import is_searched_by_document
 from archive.index.query import MAXIMUM_PAGE, SOP_CLASSES_IN_STUDY, Condition, Key, Matching, Moments, Query
 from qido.values import Switches, parse_offset_minutes, parse_values
 

@@ -49,32 +49,48 @@ IN_COLUMNS = frozenset(INSTANCE_COLUMNS.values()) | {"00080016", "00080018", "00
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is returned of one level. `stored`: of it, what is taken as it was stored; `required`: VRs by tag."""
+
+    tree: Tree
+    stored: Tree
+    private: tuple[str, ...]
+    required: Mapping[str, str]
+
+    @classmethod
+    def of(cls, tree: Tree) -> "Wanted":
+        private = tuple(tag for tag in tree if is_private(tag) and not is_private_creator(tag))
+        stored = {tag: below for tag, below in tree.items() if tag not in COMPUTED and tag not in private}
+        return cls(tree, stored, private, {tag: vr for tag, vr in REQUIRED.items() if tag in tree})
+
+
+@dataclass(frozen=True, slots=True)
 class Presentation:
     """How the matches of one search are put; `wanted` is what is returned at which level."""
 
     resource: Resource
     root: PublicRoot
     fields: Fields
-    wanted: Mapping[Level, Tree]
+    wanted: Mapping[Level, Wanted]
 
     @classmethod
     def of(cls, resource: Resource, root: PublicRoot, fields: Fields) -> "Presentation":
         levels = _answered_levels(resource)
-        wanted: dict[Level, Tree] = {level: {} for level in Level}
+        trees: dict[Level, Tree] = {level: {} for level in Level}
         for level in levels:
-            wanted[level].update(dict.fromkeys(RETURNED[level]))
-        wanted[Level.STUDY][TIMEZONE] = None  # kept with the study, answered at every level
+            trees[level].update(dict.fromkeys(RETURNED[level]))
+        trees[Level.STUDY][TIMEZONE] = None  # kept with the study, answered at every level
         for key in fields.keys:
-            _plant(wanted[key.level], key)
-        return cls(resource, root, fields, wanted)
+            _plant(trees[key.level], key)
+        return cls(resource, root, fields, {level: Wanted.of(tree) for level, tree in trees.items()})
 
     @property
     def needs_documents(self) -> bool:
         """Whether what is wanted of instances is more than the index keeps apart."""
         if self.resource.level is not Level.INSTANCE:
             return False
-        wanted = self.wanted[Level.INSTANCE]
-        return self.fields.everything or not wanted.keys() <= IN_COLUMNS | COMPUTED | {TIMEZONE}
+        wanted = self.wanted[Level.INSTANCE].tree.keys()
+        return self.fields.everything or not wanted <= IN_COLUMNS | COMPUTED | {TIMEZONE}
 
     def objects(self, matches: Iterable[Match]) -> list[Attributes]:
         """One DICOM JSON object for each match, tags ascending."""
@@ -93,9 +109,9 @@ class Presentation:
         return above[match.series] | self._instance(match)
 
     def _study(self, match: StudyMatch) -> Attributes:
-        wanted = self.wanted[Level.STUDY]
+        wanted = self.wanted[Level.STUDY].tree
         own = self.resource.level is Level.STUDY
-        found = self._selected(orjson.loads(match.attributes), wanted, Level.STUDY)
+        found = self._selected(orjson.loads(match.attributes), Level.STUDY)
         found["0020000D"] = {"vr": "UI", "Value": [match.study_uid]}
         made: dict[str, tuple[str, list[Any]]] = {
             "00080061": ("CS", list(match.modalities)),
@@ -109,11 +125,11 @@ class Presentation:
         return found | self._where(f"/studies/{match.study_uid}")
 
     def _series(self, match: SeriesMatch) -> Attributes:
-        wanted = self.wanted[Level.SERIES]
+        wanted = self.wanted[Level.SERIES].tree
         own = self.resource.level is Level.SERIES
         found: Attributes = {"0020000D": {"vr": "UI", "Value": [match.study.study_uid]}}
         if wanted or own:
-            found |= self._selected(orjson.loads(match.attributes), wanted, Level.SERIES)
+            found |= self._selected(orjson.loads(match.attributes), Level.SERIES)
             if "00201209" in wanted or (own and self.fields.everything):
                 found["00201209"] = {"vr": "IS", "Value": [match.instance_count]}
         found["0020000E"] = {"vr": "UI", "Value": [match.series_uid]}
@@ -123,10 +139,10 @@ class Presentation:
         wanted = self.wanted[Level.INSTANCE]
         if match.document is not None:
             document = match.document.replace(URI_MEMBER, URI_MEMBER + str(self.root).encode())
-            found = self._selected(orjson.loads(document), wanted, Level.INSTANCE)
+            found = self._selected(orjson.loads(document), Level.INSTANCE)
         else:
-            found = {tag: _typed(tag, match.values[tag]) for tag in wanted if match.values.get(tag)}
-            found |= {tag: {"vr": vr} for tag, vr in REQUIRED.items() if tag in wanted and tag not in found}
+            found = {tag: _typed(tag, match.values[tag]) for tag in wanted.tree if match.values.get(tag)}
+            found |= {tag: {"vr": vr} for tag, vr in wanted.required.items() if tag not in found}
         study_uid, series_uid = match.series.study.study_uid, match.series.series_uid
         found["00080016"] = {"vr": "UI", "Value": [match.sop_class_uid]}
         found["00080018"] = {"vr": "UI", "Value": [match.instance_uid]}
@@ -139,16 +155,16 @@ class Presentation:
             "00081190": {"vr": "UR", "Value": [self.root.uri(path)]},
         }
 
-    def _selected(self, stored: Attributes, wanted: Tree, level: Level) -> Attributes:
+    def _selected(self, stored: Attributes, level: Level) -> Attributes:
+        wanted = self.wanted[level]
         if self.fields.everything and level is self.resource.level:
             found = {tag: entry for tag, entry in stored.items() if tag not in COMPUTED}
         else:
-            private = {tag for tag in wanted if is_private(tag) and not is_private_creator(tag)}
-            found = _pruned(stored, {tag: tree for tag, tree in wanted.items() if tag not in COMPUTED | private})
-            for tag in private:
+            found = _pruned(stored, wanted.stored)
+            for tag in wanted.private:
                 found |= _private(stored, tag, self.fields.creators)
-        for tag, vr in REQUIRED.items():
-            if tag in wanted and tag not in found:
+        for tag, vr in wanted.required.items():
+            if tag not in found:
                 found[tag] = {"vr": vr}
         return found
 

@@ -92,7 +92,8 @@ async def _search(request: web.Request, resource_of: Callable[[], Resource]) -> 
         objects = presentation.objects(result.matches)
         return _Found(objects, orjson.dumps(objects) if not offer.multipart else b"", result.remaining)
 
-    found = await request.config_dict[DATABASE].read(find)
+    database = request.config_dict[DATABASE]
+    found = await (database.keyed(find) if query.is_by_uid else database.read(find))
     warnings = _warnings(root, asked.warnings, found.remaining)
     if offer.multipart:
         return _send_xml(request, found, warnings)

@@ -21,7 +21,7 @@ studies = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("study_uid", sa.Text, nullable=False, unique=True),
     _text("StudyDate"),
-    _text("StudyTime"),
+    _text("StudyTime", index=True),
     _text("AccessionNumber", index=True),
     _text("ReferringPhysicianName"),
     _text("ReferringPhysicianName_folded", index=True),
@@ -40,8 +40,22 @@ studies = sa.Table(
     sa.Column("stored_ms", sa.BigInteger, nullable=False),
     sa.Column("updated_ms", sa.BigInteger, nullable=False),
     sa.Column("attributes", sa.LargeBinary, nullable=False),
-    sa.Index("ix_studies_newest", "StudyDate", "id"),
+    sa.Index("ix_studies_newest", "StudyDate", "id", "instance_count"),
 )
+
+study_text = sa.table(
+    "study_text",
+    sa.column("rowid", sa.Integer),
+    sa.column("PatientName_folded", sa.Text),
+    sa.column("PatientName_words", sa.Text),
+    sa.column("ReferringPhysicianName_folded", sa.Text),
+    sa.column("ReferringPhysicianName_words", sa.Text),
+    sa.column("PatientID", sa.Text),
+    sa.column("AccessionNumber", sa.Text),
+    sa.column("StudyID", sa.Text),
+    sa.column("StudyDescription", sa.Text),
+)
+"""SQLite alone: an index of the trigrams of these columns of `studies`, held up to date by triggers (FTS5)."""
 
 series = sa.Table(
     "series",
@@ -60,6 +74,7 @@ series = sa.Table(
     sa.Column("updated_ms", sa.BigInteger, nullable=False),
     sa.Column("attributes", sa.LargeBinary, nullable=False),
     sa.UniqueConstraint("study_id", "series_uid"),
+    sa.Index("ix_series_Modality_study_id", "Modality", "study_id"),
 )
 
 instances = sa.Table(
@@ -69,7 +84,7 @@ instances = sa.Table(
     sa.Column("study_id", sa.Integer, sa.ForeignKey("studies.id"), nullable=False, index=True),
     sa.Column("series_id", sa.Integer, sa.ForeignKey("series.id"), nullable=False, index=True),
     sa.Column("instance_uid", sa.Text, nullable=False, unique=True),
-    sa.Column("sop_class_uid", sa.Text, nullable=False, index=True),
+    sa.Column("sop_class_uid", sa.Text, nullable=False),
     sa.Column("transfer_syntax_uid", sa.Text, nullable=False),
     sa.Column("digest", sa.Text, nullable=False, index=True),
     sa.Column("length_bytes", sa.BigInteger, nullable=False),
@@ -87,6 +102,7 @@ instances = sa.Table(
     _text("ImageType"),
     sa.Column("frames", sa.LargeBinary, nullable=False),
     sa.Column("pixels", sa.LargeBinary, nullable=True),
+    sa.Index("ix_instances_sop_class_uid_study_id", "sop_class_uid", "study_id"),
 )
 
 instance_metadata = sa.Table(

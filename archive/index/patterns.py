@@ -9,31 +9,55 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from archive.database.index_tables import studies, study_text
+
 Text = sa.ColumnElement[str]
 Truth = sa.ColumnElement[bool]
 
+TRIGRAM = 3
 LISTED_BY = ","
 HIGHEST = "\U0010ffff"
 _STARRED = re.compile(r"[*?]*\*[*?]*")
 
 
 def matches(column: Text, pattern: str) -> Truth:
-    """The whole text matches the pattern; a pattern that begins with literals is a range of an index, too."""
+    """The whole text matches. A pattern that begins with literals is a range of the column's index, too."""
     pattern = tidy(pattern)
-    glob = column.op("GLOB", is_comparison=True)(_glob(pattern))
     prefix = re.split(r"[*?]", pattern, maxsplit=1)[0]
-    return sa.and_(column >= prefix, column < prefix + HIGHEST, glob) if prefix else glob
+    if not prefix:
+        return _found_by_trigrams(column, pattern)
+    return sa.and_(column >= prefix, column < prefix + HIGHEST, _is_like(column, pattern))
 
 
 def contains_value(column: Text, pattern: str) -> Truth:
     r"""One of the values, joined by backslashes, matches the pattern."""
     joined = sa.literal("\\").concat(column).concat("\\")
-    return joined.op("GLOB", is_comparison=True)(_glob(f"*\\{tidy(pattern)}\\*"))
+    return _is_like(joined, f"*\\{tidy(pattern)}\\*")
 
 
-def contains(column: Text, pattern: str) -> Truth:
-    """The pattern matches somewhere in the text."""
-    return column.op("GLOB", is_comparison=True)(_glob(tidy(f"*{pattern}*")))
+def contains(column: Text, *parts: str) -> Truth:
+    """One of the patterns matches somewhere in the text."""
+    return _found_by_trigrams(column, *(tidy(f"*{part}*") for part in parts))
+
+
+def _found_by_trigrams(column: Text, *whole: str) -> Truth:
+    """One of the patterns matches the whole text.
+
+    If each has three literals in a row, the index of trigrams leads there, where it has the column.
+    """
+    indexed = study_text.c.get(column.key) if isinstance(column, sa.Column) and column.table is studies else None
+    if indexed is None or not all(map(_has_trigram, whole)):
+        return sa.or_(*(_is_like(column, pattern) for pattern in whole))
+    found = [sa.select(study_text.c.rowid).where(_is_like(indexed, pattern)) for pattern in whole]
+    return studies.c.id.in_(sa.union_all(*found) if len(found) > 1 else found[0])
+
+
+def _has_trigram(pattern: str) -> bool:
+    return any(len(run) >= TRIGRAM for run in re.split(r"[*?\[]", pattern))
+
+
+def _is_like(column: Text, pattern: str) -> Truth:
+    return column.op("GLOB", is_comparison=True)(_glob(pattern))
 
 
 def matches_any_case(column: Text, pattern: str) -> Truth:

@@ -13,6 +13,8 @@ MAXIMUM_PAGE = 5_000
 MAXIMUM_DOCUMENT_BYTES = 64 << 20
 """A page of whole instances ends with the one that makes it larger than this."""
 
+STUDY_UID_PATH = ("0020000D",)
+FEW = 10
 MODALITIES_IN_STUDY = "00080061"
 SOP_CLASSES_IN_STUDY = "00080062"
 _LEVELS_OF_COMPUTED: Mapping[str, Level] = {
@@ -111,6 +113,16 @@ class Query:
     offset: int = 0
     with_documents: bool = False
     with_sop_classes: bool = False
+
+    @property
+    def is_by_uid(self) -> bool:
+        """Whether the study is named: a look-up by key of a few rows, that may run in the event loop."""
+        if self.level is Level.INSTANCE:
+            return False
+        named = self.study_uid is not None or any(
+            condition.key.path == STUDY_UID_PATH and len(condition.values) <= FEW for condition in self.conditions
+        )
+        return named and len(self.conditions) <= 1 and not self.moments
 
     def __post_init__(self) -> None:
         if not 0 <= self.limit <= MAXIMUM_PAGE or not 0 <= self.offset < 1 << 62:

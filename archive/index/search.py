@@ -1,6 +1,7 @@
 """Search the index (PS3.18 §10.6). The scope is the first argument, and part of the SQL."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 from archive.attributes import Level
 from archive.database.deadlines import time_limit
 from archive.database.index_tables import instance_metadata, instances, series, studies
+from archive.database.snapshots import kept_while_unchanged
 from archive.errors import SearchTooBroadError
 from archive.index import patterns
 from archive.index.matching import hides_within_studies, visible, where
@@ -54,18 +56,21 @@ def search(scope: Scope, connection: sa.Connection, query: Query, *, limit_s: fl
     SearchTooBroadError
         It took longer than `limit_s`.
     """
-    conditions = where(scope, query)
-    statement = _selection(scope, query).where(*conditions).order_by(*_ORDER[query.level])
     try:
         with time_limit(connection, limit_s):
-            # One row more than asked for tells whether there is a rest to be counted.
-            rows, is_all = _page(connection.execute(statement.limit(query.limit + 1).offset(query.offset)), query)
-            remaining = 0 if is_all else _count(connection, query, conditions) - query.offset - len(rows)
+            rows, is_all = _page(connection.execute(statement_of(scope, query)), query)
+            remaining = 0 if is_all else _count(scope, connection, query) - query.offset - len(rows)
     except TimeoutError as error:
         raise SearchTooBroadError(
             "This search would take too long. Ask for fewer results: give a date, an identifier, or more of the name."
         ) from error
     return SearchResult(tuple(_match(query.level, row) for row in rows), remaining)
+
+
+def statement_of(scope: Scope, query: Query) -> sa.Select[*tuple[Any, ...]]:
+    """The page in SQL, and one row more, which tells whether there is a rest to be counted."""
+    selected = _selection(scope, query).where(*where(scope, query)).order_by(*_ORDER[query.level])
+    return selected.limit(query.limit + 1).offset(query.offset)
 
 
 def _page(rows: Iterable[Row], query: Query) -> tuple[list[Row], bool]:
@@ -81,9 +86,15 @@ def _page(rows: Iterable[Row], query: Query) -> tuple[list[Row], bool]:
     return page, True
 
 
-def _count(connection: sa.Connection, query: Query, conditions: Sequence[sa.ColumnElement[bool]]) -> int:
-    counted = sa.select(sa.func.count()).select_from(_TABLES[query.level]).where(*conditions)
-    return connection.execute(counted).scalar_one()
+def _count(scope: Scope, connection: sa.Connection, query: Query) -> int:
+    """How many match, whatever the page; counted anew only when something was stored since."""
+    unpaged = replace(query, limit=0, offset=0, with_documents=False, with_sop_classes=False)
+
+    def count() -> int:
+        counted = sa.select(sa.func.count()).select_from(_TABLES[query.level]).where(*where(scope, query))
+        return connection.execute(counted).scalar_one()
+
+    return kept_while_unchanged(connection, (scope, unpaged), count)
 
 
 def _selection(scope: Scope, query: Query) -> sa.Select[*tuple[Any, ...]]:
