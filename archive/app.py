@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from importlib.metadata import PackageNotFoundError, version
 
 from aiohttp import web
 
@@ -16,6 +17,8 @@ from archive.delivery.mail import MailSettings
 from archive.delivery.outbox import Channels
 from archive.delivery.sms import SmsSettings
 from archive.dicom.xml_model import to_xml
+from archive.dicomweb.capabilities import capability_routes
+from archive.dicomweb.openapi import Description, openapi_routes
 from archive.dicomweb.payload import PUBLIC_BASE, TO_XML
 from archive.dicomweb.problems import setup_problems
 from archive.errors import UnsupportedServiceError
@@ -37,6 +40,8 @@ DICOMWEB_ROOTS = ("/dicom-web", "/s/{share_id}/dicom-web", "/t/{ticket}/dicom-we
 """For machines and staff with a token; for a share's session; for a ticket."""
 OTHER_SERVICES = ("workitems", "{npi:color-palettes|defined-procedure-protocols|hanging-protocols|implant-templates}")
 """Services of PS3.18 that are not offered: 501."""
+TRANSACTIONS = (*stow.routes.TRANSACTIONS, *qido.routes.TRANSACTIONS, *wado.routes.TRANSACTIONS)
+"""Everything that can be done below a DICOMweb root."""
 HEADER_BYTES = 16 << 10
 
 
@@ -53,6 +58,7 @@ def build_app(settings: Settings) -> web.Application:
     app[PAGES] = Pages(settings.site_name, settings.help_phone)
     for root in DICOMWEB_ROOTS:
         app.add_routes(dicomweb_routes(root))
+    app.add_routes(openapi_routes(Description("Lightbox", _version(), dict.fromkeys(DICOMWEB_ROOTS, TRANSACTIONS))))
     app.add_routes(auth.routes.routes())
     app.add_routes(page_routes())
     app.add_routes(viewer_routes(settings.viewer_folder))
@@ -63,11 +69,19 @@ def build_app(settings: Settings) -> web.Application:
 def dicomweb_routes(root: str) -> list[web.RouteDef]:
     """Every DICOMweb resource below a root."""
     return [
+        *capability_routes(root, TRANSACTIONS),
         *stow.routes.routes(root),
         *qido.routes.routes(root),
         *wado.routes.routes(root),
         *(web.route("*", f"{root}/{service}{{rest:.*}}", refuse_service) for service in OTHER_SERVICES),
     ]
+
+
+def _version() -> str:
+    try:
+        return version("lightbox-archive")
+    except PackageNotFoundError:
+        return "0"  # run from its source tree
 
 
 async def refuse_service(request: web.Request) -> web.Response:

@@ -8,11 +8,12 @@ from http import HTTPStatus
 import orjson
 from aiohttp import hdrs, web
 
-from archive.attributes import Level
+from archive.attributes import ATTRIBUTES, Level
 from archive.dicomweb.media_types import Offer, negotiate
 from archive.dicomweb.multipart_response import Envelope
 from archive.dicomweb.payload import JSON, TO_XML, XML, Answer, root_of, send_answer, xml_response
 from archive.dicomweb.targets import PublicRoot, SeriesTarget, StudyTarget
+from archive.dicomweb.transactions import Handler, Transaction
 from archive.dicomweb.warnings import remaining_warning, warning_values
 from archive.index.search import search
 from archive.resources import DATABASE, NO_MATCH_IS_204, STRICT_ACCEPT
@@ -24,18 +25,6 @@ from qido.results import Attributes, Presentation
 SCOPE_OF: web.AppKey[Callable[[web.Request], Scope]] = web.AppKey("scope_of")
 """What a request may see, where it is not `auth.access.scope_of` that says so."""
 OFFERS = (Offer(JSON), Offer(XML, multipart=True, rank=1), Offer("application/json", rank=2))
-
-
-def routes(prefix: str = "") -> list[web.RouteDef]:
-    """The six resources that are searched (PS3.18 Table 10.6.1-1)."""
-    return [
-        web.get(prefix + "/studies", search_studies),
-        web.get(prefix + "/studies/{study}/series", search_series_of_study),
-        web.get(prefix + "/studies/{study}/instances", search_instances_of_study),
-        web.get(prefix + "/studies/{study}/series/{series}/instances", search_instances_of_series),
-        web.get(prefix + "/series", search_series),
-        web.get(prefix + "/instances", search_instances),
-    ]
 
 
 async def search_studies(request: web.Request) -> web.StreamResponse:
@@ -130,3 +119,36 @@ def _nothing(warnings: Sequence[str]) -> web.Response:
     for warning in warnings:
         response.headers.add(hdrs.WARNING, warning)
     return response
+
+
+PAGING = ("limit", "offset")
+SWITCHES = ("fuzzymatching", "emptyvaluematching", "multiplevaluematching", "includefield", "accept", "charset")
+
+
+def _search_transaction(path: str, name: str, level: Level, handler: Handler) -> Transaction:
+    keys = tuple(one.keyword for one in ATTRIBUTES.values() if one.matched and one.level <= level)
+    produces = (JSON, f'multipart/related; type="{XML}"')
+    return Transaction("GET", path, name, "PS3.18 §10.6", handler, produces, (), (*PAGING, *SWITCHES, *keys))
+
+
+TRANSACTIONS = (
+    _search_transaction("/studies", "SearchStudies", Level.STUDY, search_studies),
+    _search_transaction("/studies/{study}/series", "SearchSeriesOfStudy", Level.SERIES, search_series_of_study),
+    _search_transaction(
+        "/studies/{study}/instances", "SearchInstancesOfStudy", Level.INSTANCE, search_instances_of_study
+    ),
+    _search_transaction(
+        "/studies/{study}/series/{series}/instances",
+        "SearchInstancesOfSeries",
+        Level.INSTANCE,
+        search_instances_of_series,
+    ),
+    _search_transaction("/series", "SearchSeries", Level.SERIES, search_series),
+    _search_transaction("/instances", "SearchInstances", Level.INSTANCE, search_instances),
+)
+"""The six resources that are searched (PS3.18 Table 10.6.1-1)."""
+
+
+def routes(root: str = "") -> list[web.RouteDef]:
+    """The search resources below a DICOMweb root."""
+    return [transaction.route(root) for transaction in TRANSACTIONS]

@@ -16,9 +16,10 @@ from archive.resources import STORE
 from auth.access import scope_of
 from wado.blobs import verified_chunks
 from wado.bulkdata import bulk_offer, send_bulk_data
+from wado.containers import ZIP_OFFER, send_zip
 from wado.explicit import explicit_file
 from wado.finding import negotiation_of, require_instance, require_instances
-from wado.offers import DICOM, object_offers
+from wado.offers import DICOM, ZIP, object_offers
 
 SOME_MISSING = "Some of the instances cannot be given in an acceptable transfer syntax."
 
@@ -27,27 +28,34 @@ async def retrieve_study(request: web.Request) -> web.StreamResponse:
     """Send every instance of a study that the scope may see."""
     scope = scope_of(request)
     target = StudyTarget.parse(request.match_info)
-    return await _retrieve(request, await require_instances(request, scope, target), single=False)
+    instances = await require_instances(request, scope, target)
+    return await _retrieve(request, instances, target)
 
 
 async def retrieve_series(request: web.Request) -> web.StreamResponse:
     """Send every instance of a series that the scope may see."""
     scope = scope_of(request)
     target = SeriesTarget.parse(request.match_info)
-    return await _retrieve(request, await require_instances(request, scope, target), single=False)
+    instances = await require_instances(request, scope, target)
+    return await _retrieve(request, instances, target)
 
 
 async def retrieve_instance(request: web.Request) -> web.StreamResponse:
     """Send one instance, in one part or as the whole body."""
     scope = scope_of(request)
     target = InstanceTarget.parse(request.match_info)
-    return await _retrieve(request, [await require_instance(request, scope, target)], single=True)
+    return await _retrieve(request, [await require_instance(request, scope, target)], target)
 
 
-async def _retrieve(request: web.Request, instances: Sequence[Instance], *, single: bool) -> web.StreamResponse:
-    each = [[*object_offers(instance, single=single), bulk_offer()] for instance in instances]
+async def _retrieve(
+    request: web.Request, instances: Sequence[Instance], target: StudyTarget | SeriesTarget | InstanceTarget
+) -> web.StreamResponse:
+    single = isinstance(target, InstanceTarget)
+    each = [[*object_offers(instance, single=single), bulk_offer(), ZIP_OFFER] for instance in instances]
     chosen = negotiation_of(request).choose_each(each)
     pairs = [(instance, offer) for instance, offer in zip(instances, chosen, strict=True) if offer is not None]
+    if pairs[0][1].media_type == ZIP:
+        return await send_zip(request, instances, target.path())
     if pairs[0][1].media_type != DICOM:
         return await send_bulk_data(request, [instance for instance, _ in pairs])
     if not pairs[0][1].multipart:

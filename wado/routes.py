@@ -7,6 +7,7 @@ from wado.bulkdata import retrieve_bulk_data, retrieve_bulk_value, retrieve_pixe
 from wado.frames import retrieve_frames
 from wado.instances import retrieve_instance, retrieve_series, retrieve_study
 from wado.metadata import retrieve_instance_metadata, retrieve_series_metadata, retrieve_study_metadata
+from wado.offers import ZIP
 from wado.rendered import (
     retrieve_rendered_frames,
     retrieve_rendered_instance,
@@ -34,9 +35,9 @@ def _get(
 
 
 TRANSACTIONS = (
-    _get(STUDY, "RetrieveStudy", retrieve_study, (DICOM, OCTETS)),
-    _get(SERIES, "RetrieveSeries", retrieve_series, (DICOM, OCTETS)),
-    _get(INSTANCE, "RetrieveInstance", retrieve_instance, (DICOM, "application/dicom", OCTETS)),
+    _get(STUDY, "RetrieveStudy", retrieve_study, (DICOM, OCTETS, ZIP)),
+    _get(SERIES, "RetrieveSeries", retrieve_series, (DICOM, OCTETS, ZIP)),
+    _get(INSTANCE, "RetrieveInstance", retrieve_instance, (DICOM, "application/dicom", OCTETS, ZIP)),
     _get(STUDY + "/metadata", "RetrieveStudyMetadata", retrieve_study_metadata, METADATA),
     _get(SERIES + "/metadata", "RetrieveSeriesMetadata", retrieve_series_metadata, METADATA),
     _get(INSTANCE + "/metadata", "RetrieveInstanceMetadata", retrieve_instance_metadata, METADATA),

@@ -3,15 +3,12 @@
 A package has one table of transactions. What is in no table is no route, and what is a route is described.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from xml.sax.saxutils import escape, quoteattr
 
 from aiohttp import hdrs, web
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-WADL = "application/vnd.sun.wadl+xml"
-WADL_NAMESPACE = "http://wadl.dev.java.net/2009/02"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +40,3 @@ class Transaction:
         return "/".join(
             f"{segment.partition(':')[0]}}}" if ":" in segment else segment for segment in self.path.split("/")
         )
-
-
-def describe_wadl(transactions: Iterable[Transaction], base: str) -> bytes:
-    """The capabilities of a root (PS3.18 §8.9, Annex H)."""
-    by_path: dict[str, list[Transaction]] = {}
-    for transaction in transactions:
-        by_path.setdefault(transaction.template, []).append(transaction)
-    lines = ['<?xml version="1.0" encoding="UTF-8"?>', f'<application xmlns="{WADL_NAMESPACE}">']
-    lines.append(f"<resources base={quoteattr(base + '/')}>")
-    for path, methods in by_path.items():
-        lines.append(f"<resource path={quoteattr(path.lstrip('/'))}>")
-        lines += [_describe_method(transaction) for transaction in methods]
-        lines.append("</resource>")
-    lines += ["</resources>", "</application>"]
-    return "\n".join(lines).encode()
-
-
-def _describe_method(transaction: Transaction) -> str:
-    parameters = "".join(f'<param name={quoteattr(name)} style="query"/>' for name in transaction.parameters)
-    consumes = "".join(f"<representation mediaType={quoteattr(kind)}/>" for kind in transaction.consumes)
-    produces = "".join(f"<representation mediaType={quoteattr(kind)}/>" for kind in transaction.produces)
-    return (
-        f"<method name={quoteattr(transaction.method)} id={quoteattr(transaction.name)}>"
-        f"<doc>{escape(transaction.section)}</doc>"
-        f"<request>{parameters}{consumes}</request><response>{produces}</response></method>"
-    )
