@@ -48,7 +48,7 @@ _TYPES: Mapping[Action, tuple[str, str]] = {
 _OUTCOMES = {"success": "0", "refused": "4", "failed": "8"}
 
 
-def audit_message(row: Mapping[str, Any]) -> str:
+def audit_message(row: Mapping[Any, Any]) -> str:
     """One event as an AuditMessage element."""
     action = Action(row["action"])
     code, name, verb = _EVENTS.get(action, _OTHERS)
@@ -72,7 +72,7 @@ def audit_message(row: Mapping[str, Any]) -> str:
     return f"<AuditMessage>{''.join(parts)}</AuditMessage>"
 
 
-def _participant(row: Mapping[str, Any]) -> str:
+def _participant(row: Mapping[Any, Any]) -> str:
     network = ""
     if row["address"]:
         network = f' NetworkAccessPointID={quoteattr(row["address"])} NetworkAccessPointTypeCode="2"'
@@ -82,7 +82,7 @@ def _participant(row: Mapping[str, Any]) -> str:
     )
 
 
-def _object(uid: str, kind: tuple[str, str], id_type: tuple[str, str, str], row: Mapping[str, Any]) -> str:
+def _object(uid: str, kind: tuple[str, str], id_type: tuple[str, str, str], row: Mapping[Any, Any]) -> str:
     details = {"count": str(row["count"]), "series": row["series_uid"], **json.loads(row["detail"])}
     told = "".join(
         f"<ParticipantObjectDetail type={quoteattr(name)} value={quoteattr(_base64(value))}/>"
