@@ -16,7 +16,7 @@ import contextlib
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -206,21 +206,20 @@ def newest_time_ms(connection: sa.Connection) -> int:
     return connection.execute(sa.select(sa.func.max(audit_events.c.time_ms))).scalar_one() or 0
 
 
-def pages(connection: sa.Connection, after_id: int = 0) -> Iterator[list[sa.RowMapping]]:
-    """The trail in order, in lists of at most `PAGE_ROWS`."""
-    while rows := list(
-        connection.execute(
-            sa.select(audit_events).where(audit_events.c.id > after_id).order_by(audit_events.c.id).limit(PAGE_ROWS)
-        ).mappings()
-    ):
-        yield rows
-        after_id = rows[-1]["id"]
+def page_after(connection: sa.Connection, after_id: int) -> list[sa.RowMapping]:
+    """The next `PAGE_ROWS` of the trail, in order."""
+    query = sa.select(audit_events).where(audit_events.c.id > after_id)
+    return list(connection.execute(query.order_by(audit_events.c.id).limit(PAGE_ROWS)).mappings())
+
+
+def count_events(connection: sa.Connection) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(audit_events)).scalar_one())
 
 
 def find_break(connection: sa.Connection) -> int | None:
     """The id of the first row that does not follow from those before it; None when the chain is whole."""
     chain, last_id = FIRST_LINK, 0
-    for rows in pages(connection):
+    while rows := page_after(connection, last_id):
         for row in rows:
             chain = _link(chain, row)
             if row["chain_sha256"] != chain or row["id"] != last_id + 1:

@@ -5,7 +5,7 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from archive.cli import access, demo, imports, serve, verify, viewer
+from archive.cli import access, demo, imports, serve, staff, verify, viewer
 from archive.errors import LightboxError
 
 app = typer.Typer(
@@ -22,6 +22,8 @@ app.command("verify")(verify.verify)
 app.command("demo")(demo.demo)
 app.add_typer(access.tokens, name="token")
 app.add_typer(access.shares, name="share")
+app.add_typer(staff.members, name="staff")
+app.add_typer(staff.audit, name="audit")
 app.add_typer(viewer.viewer, name="viewer")
 
 

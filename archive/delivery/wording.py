@@ -63,7 +63,7 @@ class Wording:
         closing = [self._text("page.help", phone=self.help_phone)] if self.help_phone else []
         closing.append(self.site_name)
         whole = [self._text("mail.greeting"), *paragraphs, *closing]
-        subject = " ".join(self._text(f"mail.{purpose}_subject", site=self.site_name).split())
+        subject = " ".join(self._text(f"mail.{purpose}_subject").split())
         return Content("\n\n".join(whole) + "\n", subject, self._html(whole))
 
     def _html(self, paragraphs: list[str]) -> str:

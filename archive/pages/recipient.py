@@ -12,6 +12,8 @@ from archive.pages.rendering import PAGES
 from auth.access import ACCESS, Access, principal_of
 from auth.principals import Kind
 from auth.shares import Share, find_share
+from auth.sharing import OWN_LABEL
+from auth.tickets import list_tickets
 
 VIEWPORTS = (512, 1024)
 """Sides of the pictures offered: a phone's and a desktop's; the browser picks by its own pixels."""
@@ -25,6 +27,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/s/{share_id}", get_link),
         web.get("/s/{share_id}/", get_link),
         web.get("/s/{share_id}/images", get_images),
+        web.get("/s/{share_id}/elsewhere", get_elsewhere),
         web.get("/c", get_typed_code),
     ]
 
@@ -80,18 +83,24 @@ class StudyLook:
 
 async def get_link(request: web.Request) -> web.Response:
     """The page that a link opens: nothing on it depends on the link, so it tells nothing about it."""
-    return request.app[PAGES].respond(request, "link.html", {"problems": problem_texts(request)})
+    return request.app[PAGES].respond(request, "link.html", {"kind": "s"})
 
 
 async def get_typed_code(request: web.Request) -> web.Response:
     """Where a code from paper is typed."""
-    return request.app[PAGES].respond(request, "code.html", {"problems": problem_texts(request)})
+    return request.app[PAGES].respond(request, "code.html", {})
 
 
-def problem_texts(request: web.Request) -> dict[str, str]:
-    """What the script says instead of the API's English, by the API's codes."""
-    texts = request.app[PAGES].language(request).texts
-    return {key.removeprefix("problem."): text for key, text in texts.items() if key.startswith("problem.")}
+async def get_elsewhere(request: web.Request) -> web.StreamResponse:
+    """Tickets for other viewers, and what each viewer is given."""
+    principal, access = principal_of(request), request.app[ACCESS]
+    share = None
+    if principal.kind is Kind.SHARE:
+        share = await access.database.keyed(find_share, principal.share_id, access.clock())
+    if share is None:
+        raise web.HTTPSeeOther(f"/s/{request.match_info['share_id']}")
+    tickets = await access.database.keyed(list_tickets, share.share_id, access.clock())
+    return request.app[PAGES].respond(request, "elsewhere.html", {"share": share, "tickets": tickets})
 
 
 async def get_images(request: web.Request) -> web.StreamResponse:
@@ -106,7 +115,8 @@ async def get_images(request: web.Request) -> web.StreamResponse:
     pages = request.app[PAGES]
     language = pages.language(request)
     looks = [study_look(overview, share.share_id, language) for overview in overviews]
-    context = {"share": share, "studies": looks, "viewports": VIEWPORTS, "thumbnail": THUMBNAIL}
+    context: dict[str, object] = {"share": share, "studies": looks, "viewports": VIEWPORTS, "thumbnail": THUMBNAIL}
+    context["who"] = "" if share.label == OWN_LABEL else share.label
     return pages.respond(request, "images.html", context)
 
 

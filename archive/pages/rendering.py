@@ -66,12 +66,20 @@ class Pages:
             languages=list(self.languages.values()),
             asked_language=request.query.get("lang", "") if request.query.get("lang", "") in self.languages else "",
             static=self.static_url,
+            problems=self.problems(request),
+            query=f"?lang={language.code}" if request.query.get("lang") == language.code else "",
             site_name=self.site_name,
             help_phone=self.help_phone,
             **context,
         )
         headers = {**PAGE_HEADERS, "Vary": "Accept-Language", "Content-Language": language.code}
         return web.Response(text=text, status=status, content_type="text/html", charset="utf-8", headers=headers)
+
+    def problems(self, request: web.Request) -> dict[str, str]:
+        """What scripts say instead of the API's English, by the API's codes and parameters."""
+        texts = self.language(request).texts
+        own = {key.removeprefix("problem."): text for key, text in texts.items() if key.startswith("problem.")}
+        return {**own, "failed": texts["link.failed"]}
 
     def static_url(self, name: str) -> str:
         """The address of a static file; it changes with the file's bytes, so it may be kept for ever."""

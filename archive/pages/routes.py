@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from archive.pages import recipient
+from archive.pages import admin, desk, patient, recipient
 from archive.pages.rendering import get_robots, get_static
 
 
@@ -11,4 +11,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/static/{digest:[0-9a-f]{16}}/{name:[a-z-]+\\.[a-z]+}", get_static),
         web.get("/robots.txt", get_robots),
         *recipient.routes(),
+        *patient.routes(),
+        *desk.routes(),
+        *admin.routes(),
     ]

@@ -1,5 +1,6 @@
 """An archive with four studies of two patients, and a small app with the access control in front of stand-in routes."""
 
+import re
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -13,17 +14,25 @@ from aiohttp.test_utils import TestClient, TestServer
 from archive.database import index_tables
 from archive.database.access_tables import audit_events
 from archive.database.engine import Database, migrate
+from archive.database.journey_tables import messages
+from archive.delivery.mail import MailSettings
+from archive.delivery.outbox import Channel, Channels
+from archive.delivery.sms import SmsSettings
 from archive.dicomweb.problems import setup_problems
 from archive.errors import NotFoundError
 from archive.identifiers import StudyUID
 from auth.access import Access, AccessSettings, open_access, require_admin, require_store, root_of, scope_of
+from auth.desk import Sending, take_request
 from auth.factors import Passwords
 from auth.gate import install
+from auth.requests import NewRequest, mark
 from auth.routes import routes
 from auth.shares import Link, NewShare, create_share
 
 STUDIES = tuple(StudyUID(f"1.2.826.0.1.{number}") for number in range(1, 5))
 BASE = "http://127.0.0.1:8042"
+CHANNELS = Channels(MailSettings("127.0.0.1", 9), SmsSettings("http://127.0.0.1:9"))
+"""Port 9 answers nobody: what is queued stays queued."""
 
 
 @dataclass
@@ -93,7 +102,7 @@ async def archive(migrated: Path, tmp_path: Path) -> AsyncIterator[Archive]:
     path = tmp_path / "archive.sqlite"
     shutil.copy(migrated, path)
     database, wall = Database.open(path), FakeWall()
-    async with open_access(database, AccessSettings(BASE, tmp_path / "vault.key")) as access:
+    async with open_access(database, AccessSettings(BASE, tmp_path / "vault.key", channels=CHANNELS)) as access:
         access.clock._wall_ms = wall
         yield Archive(database, access, wall)
     await database.close()
@@ -139,6 +148,63 @@ def dicomweb_stand_in() -> list[web.RouteDef]:
             web.get(f"{prefix}/studies/{{study}}/series/{{series}}/instances/{{instance}}/frames/1", frame),
         ]
     return found
+
+
+@dataclass
+class Owner:
+    """A patient who has opened the own link, with the study there and the link checked."""
+
+    archive: Archive
+    client: TestClient  # type: ignore[type-arg]
+    request_id: str
+    secret: str
+
+    @property
+    def api(self) -> str:
+        return f"/api/o/{self.request_id}"
+
+    async def share(self, **values: object) -> dict[str, object]:
+        answer = await self.client.post(f"{self.api}/shares", json=values)
+        assert answer.status == 201, await answer.text()
+        return await answer.json()  # type: ignore[no-any-return]
+
+    async def code(self, about: str) -> str:
+        """The newest code sent about a request or share."""
+
+        def newest(connection: sa.Connection) -> bytes:
+            query = sa.select(messages.c.content_encrypted).where(
+                messages.c.about == about, messages.c.purpose == "code"
+            )
+            return connection.execute(query.order_by(messages.c.id.desc()).limit(1)).scalar_one()
+
+        content = self.archive.access.vault.decrypt(await self.archive.database.read(newest), "message content")
+        found = re.search(r"\b\d{6}\b", content)
+        assert found
+        return found[0]
+
+
+@pytest.fixture
+async def owner(archive: Archive, client: TestClient) -> Owner:  # type: ignore[type-arg]
+    form = NewRequest(
+        True,
+        name="Zoë Müller",
+        email="zoe@example.org",
+        mobile="+491701234567",
+        patient_id="P0",
+        accession_number="A0",
+        consented=True,
+        by="staff desk",
+    )
+    made = await take_request(archive.access, form, Sending(frozenset({Channel.EMAIL}), on_paper=True))
+    assert made.link
+    owner = Owner(archive, client, made.request_id, made.link.secret)
+    answer = await client.post(f"{owner.api}/open", json={"secret": owner.secret})
+    assert (await answer.json())["next"] == "code"
+    assert (await client.post(f"{owner.api}/code/send", json={"channel": "email"})).status == 202
+    answer = await client.post(f"{owner.api}/code", json={"code": await owner.code(made.request_id)})
+    assert (await answer.json())["next"] == "none"
+    await archive.database.write(lambda connection: mark(connection, made.request_id, verified_ms=1))
+    return owner
 
 
 @pytest.fixture
