@@ -4,7 +4,6 @@ What is not an attribute that can be matched is ignored and told; what is malfor
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl
 
@@ -229,14 +228,6 @@ def _parse_number(pairs: Pairs, name: str, default: int) -> int:
     if len(values) > 1 or NUMBER.fullmatch(values[0]) is None:
         raise BadRequestError(f"{name} is one whole number of at most twelve digits.", parameter=name)
     return int(values[0])
-
-
-def check_charset(pairs: Iterable[tuple[str, str]]) -> None:
-    """Answers are UTF-8 (PS3.18 §8.3.3.2). Raises BadRequestError where another coding is insisted on."""
-    for name, value in pairs:
-        accepted = {part.partition(";")[0].strip().lower() for part in value.split(",")}
-        if name == "charset" and not accepted & {"utf-8", "utf8", "*", ""}:
-            raise BadRequestError("Answers are in UTF-8 only.", parameter="charset")
 
 
 def _named(name: str) -> str:

@@ -9,6 +9,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from archive.attributes import ATTRIBUTES, Level
+from archive.dicomweb.charset import check_charset
 from archive.dicomweb.media_types import Offer, negotiate
 from archive.dicomweb.multipart_response import Envelope
 from archive.dicomweb.payload import JSON, TO_XML, XML, Answer, root_of, send_answer, xml_response
@@ -19,7 +20,7 @@ from archive.index.search import search
 from archive.resources import DATABASE, NO_MATCH_IS_204, STRICT_ACCEPT
 from archive.scope import Scope
 from auth.access import scope_of
-from qido.parameters import Pairs, Resource, check_charset, parse_pairs, parse_search
+from qido.parameters import Pairs, Resource, parse_pairs, parse_search
 from qido.results import Attributes, Presentation
 
 SCOPE_OF: web.AppKey[Callable[[web.Request], Scope]] = web.AppKey("scope_of")
@@ -69,7 +70,7 @@ async def _search(request: web.Request, resource_of: Callable[[], Resource]) -> 
     scope = request.config_dict.get(SCOPE_OF, scope_of)(request)
     resource = resource_of()
     pairs = parse_pairs(request.rel_url.raw_query_string)
-    check_charset(pairs)
+    check_charset(value for name, value in pairs if name == "charset")
     asked = parse_search(resource, pairs)
     offer = _negotiate(request, pairs)
     root = root_of(request)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from archive.dicomweb.charset import check_charset
 from archive.dicomweb.media_types import Negotiation
 from archive.dicomweb.targets import InstanceTarget, SeriesTarget, StudyTarget
 from archive.errors import NotFoundError
@@ -37,7 +38,8 @@ async def require_instances(
 
 
 def negotiation_of(request: web.Request) -> Negotiation:
-    """What the request accepts. Raises BadRequestError on a mixture of types."""
+    """What the request accepts. Raises BadRequestError on a mixture of types, or on a charset that is not UTF-8."""
+    check_charset(request.query.getall("charset", []))
     return Negotiation.parse(
         request.headers.getall("Accept", []), request.query.getall("accept", []), strict=request.app[STRICT_ACCEPT]
     )

@@ -29,13 +29,13 @@ async def retrieve_frames(request: web.Request) -> web.StreamResponse:
     scope = scope_of(request)
     target = FramesTarget.parse(request.match_info)
     instance = await require_instance(request, scope, target.instance)
-    offer = _choose(request, instance)
+    offer = _choose(request, instance, single=len(target.frame_numbers) == 1)
     numbers = [number for number in target.frame_numbers if number <= instance.frames.count]
     if not numbers:
         raise NotFoundError("The instance has no such frame.", parameter="frames")
     complete = len(numbers) == len(target.frame_numbers)
     root = root_of(request)
-    if not offer.multipart and len(numbers) == 1:
+    if not offer.multipart:
         return await _single(request, instance, offer, target.frame_path(numbers[0]), numbers[0])
     headers = {} if complete else {"Warning": warning_value(str(root), "Some of the frames do not exist.")}
     envelope = Envelope(offer.media_type, 200 if complete else 206, headers)
@@ -47,8 +47,8 @@ async def retrieve_frames(request: web.Request) -> web.StreamResponse:
     return body.response
 
 
-def _choose(request: web.Request, instance: Instance) -> Offer:
-    offers = frame_offers(instance)
+def _choose(request: web.Request, instance: Instance, *, single: bool) -> Offer:
+    offers = [offer for offer in frame_offers(instance) if single or offer.multipart]
     if not offers:
         if instance.frames.layout is FrameLayout.WHOLE:
             raise UnprocessableError(instance.frames.reason)

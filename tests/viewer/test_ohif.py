@@ -32,8 +32,7 @@ PDF = (
 endstream endobj
 trailer<</Size 5/Root 1 0 R>>
 %%EOF """
-    + b"%"
-    + b" " * 8192
+    b"%" + b" " * 8192
 )  # long enough not to be held in the metadata
 
 
