@@ -106,9 +106,7 @@ class PixelPool:
         await asyncio.gather(*self._runners, return_exceptions=True)
         self._runners = []
         for job in [*self._queue, *self._jobs.values()]:
-            if not job.result.done():
-                job.result.set_exception(BusyError("The server is stopping."))
-                job.result.exception()  # marked as seen: there may be nobody left to see it
+            _stop(job)
         self._queue.clear()
         if self._sweep is not None:
             await self._sweep
@@ -231,6 +229,7 @@ class PixelPool:
                 job.result.set_result(result)
             self._keep_within_limit(job, len(result))
         finally:
+            _stop(job)  # whoever still waits: the pool is being closed in the middle of it
             self._forget(job)
             seconds = asyncio.get_running_loop().time() - started
             self.figures.busy_s += seconds
@@ -266,6 +265,13 @@ class PixelPool:
         self._cache.note_written(length_bytes)
         if self._cache.sweep_is_due and (self._sweep is None or self._sweep.done()):
             self._sweep = asyncio.create_task(asyncio.to_thread(self._cache.sweep))
+
+
+def _stop(job: _Job) -> None:
+    """Answer a job that will not be done."""
+    if not job.result.done():
+        job.result.set_exception(BusyError("The server is stopping."))
+        job.result.exception()  # marked as seen: there may be nobody left to see it
 
 
 class _Seat:
