@@ -16,10 +16,7 @@ from archive.config import Settings
 from archive.dicomweb.openapi import routes_of
 
 LIMIT_S = 60.0
-NOT_OFFERED = (
-    *("/workitems", "/color-palettes", "/defined-procedure", "/hanging-protocols", "/implant-templates"),
-    *("/rendered", "/thumbnail"),
-)
+NOT_OFFERED = (*("/workitems", "/color-palettes", "/defined-procedure", "/hanging-protocols", "/implant-templates"),)
 VIEWERS = ("/viewer", "/s/{share_id}/viewer")
 UIDS = st.sampled_from(["1.2.3", "1.2.3.4", "1.2.3.4.5", "9.9"])
 WORDS = st.one_of(UIDS, st.sampled_from(["1", "1,2", "0", "7FE00010", "a" * 300, "%00", "..", "é", "x'--"]), st.text())
