@@ -63,12 +63,14 @@
     if (!fresh.querySelector("[data-refresh]")) { location.reload(); return; }
     for (const part of document.querySelectorAll(which)) {
       const twin = fresh.getElementById(part.id);
-      if (twin) part.replaceWith(document.adoptNode(twin));
+      if (twin && twin.innerHTML !== part.innerHTML) part.replaceWith(document.adoptNode(twin));
     }
     wire();
   };
+  let busy = 0;
   const send = async (where, body) => {
     if (where.dataset.confirm && !confirm(where.dataset.confirm)) return;
+    busy++;
     const buttons = where.matches("button") ? [where] : where.querySelectorAll("button");
     const near = where.matches("button") ? where.parentElement : where;
     for (const button of buttons) button.disabled = true;
@@ -95,6 +97,7 @@
     } catch {
       say(near, texts.failed);
     } finally {
+      busy--;
       for (const button of buttons) button.disabled = false;
     }
   };
@@ -135,5 +138,5 @@
   if (!navigator.share) document.documentElement.classList.add("no-share");
   wire();
   const every = Number(page.querySelector("[data-every]")?.dataset.every || 0);
-  if (every) setInterval(() => { if (page.querySelector("[data-every]") && !document.hidden) refresh("[data-refresh=live]"); }, every * 1000);
+  if (every) setInterval(() => { if (page.querySelector("[data-every]") && !document.hidden && !busy) refresh("[data-refresh=live]"); }, every * 1000);
 })();
