@@ -188,8 +188,10 @@ def _upsert_series(
     connection: sa.Connection, fresh: Sequence[NewInstance], study_ids: dict[StudyUID, int], now_ms: int
 ) -> dict[tuple[int, SeriesUID], int]:
     attributes: dict[tuple[int, SeriesUID], JsonAttributes] = {}
+    first: dict[tuple[int, SeriesUID], JsonAttributes] = {}
     for new in fresh:
         key = (study_ids[new.parsed.study_uid], new.parsed.series_uid)
+        first.setdefault(key, new.parsed.attributes)
         own = {tag: value for tag, value in new.parsed.attributes.items() if tag in SERIES_ATTRIBUTES}
         attributes[key] = own | attributes.get(key, {})
     query = sa.select(series.c.study_id, series.c.series_uid, series.c.id, series.c.attributes).where(
@@ -211,7 +213,7 @@ def _upsert_series(
             values = _columns(own, SERIES_COLUMNS) | {"stored_ms": now_ms, "updated_ms": now_ms}
             insert = sa.insert(series).values(study_id=key[0], series_uid=key[1], **values)
             ids[key] = _inserted_id(connection.execute(insert))
-            _insert_sequence_values(connection, own, Level.SERIES, (key[0], ids[key], None))
+            _insert_sequence_values(connection, first[key], Level.SERIES, (key[0], ids[key], None))
     connection.execute(sa.update(series).where(series.c.id.in_(ids.values())).values(updated_ms=now_ms))
     return ids
 
