@@ -35,6 +35,11 @@ trailer<</Size 5/Root 1 0 R>>
 %%EOF """
 
 
+LONG_REPORT_UID = "2.25.7300"
+"""Too long for the metadata: shown from its rendered resource. The short one is held in the metadata."""
+REPORTS = {"2.25.7200": PDF, LONG_REPORT_UID: PDF + b"\n%" + b" " * 8192}
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """A server with the viewer, the phantom, a study of every compression, and a report."""
@@ -64,7 +69,11 @@ def site(tmp_path_factory: pytest.TempPathFactory, viewer_folder: Path) -> Itera
     samples = folder / "samples"
     samples.mkdir()
     phantom = list(head_phantom(slices=SLICES, rows=ROWS))
-    files = [*phantom, *compressed_study(phantom[SLICES // 2]), report_study(phantom[0], PDF)]
+    files = [
+        *phantom,
+        *compressed_study(phantom[SLICES // 2]),
+        *(report_study(phantom[0], uid, pdf) for uid, pdf in REPORTS.items()),
+    ]
     for number, data in enumerate(files):
         (samples / f"{number}.dcm").write_bytes(data)
     data = folder / "data"
@@ -148,15 +157,18 @@ async def test_every_compressed_transfer_syntax_is_decoded_in_the_browser(site: 
         await save_screenshot(page, "ohif-codecs")
 
 
-async def test_a_pdf_report_held_in_the_metadata_is_shown(site: Site) -> None:
-    async with opened(site, "2.25.7200") as (page, _, _):
+@pytest.mark.parametrize("study_uid", REPORTS)
+async def test_a_pdf_report_is_shown(site: Site, study_uid: str) -> None:
+    async with opened(site, study_uid) as (page, trace, _):
         report, dark, deadline = "object[type='application/pdf']", 0.0, time.monotonic() + 60
         await page.wait_for_selector(report, timeout=60_000)
         while dark < 0.1 and time.monotonic() < deadline:  # the black square fills about a sixth of the view
             await page.wait_for_timeout(200)
             dark = float((np.abs(await picture_of(page, report) - 25) < 3).mean())
-        await save_screenshot(page, "ohif-pdf")
+        await save_screenshot(page, f"ohif-pdf-{study_uid}")
         assert dark > 0.1
+        rendered = [url for url in trace.requests if url.endswith("/rendered") and study_uid in url]
+        assert bool(rendered) is (study_uid == LONG_REPORT_UID)
 
 
 async def test_on_a_phone_the_picture_has_the_width_of_the_screen(site: Site) -> None:
