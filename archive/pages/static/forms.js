@@ -32,7 +32,9 @@
     place.textContent = text;
   };
   const fill = (place, told) => {
+    const own = (one) => { const list = one.closest("[data-each]"); return !list || list.contains(place); };
     for (const one of place.querySelectorAll("[data-fill]")) {
+      if (!own(one)) continue;
       const value = one.dataset.fill.split(".").reduce((from, key) => (from ?? {})[key], told);
       if (one.tagName === "IMG") { if (value) one.src = `data:image/svg+xml,${encodeURIComponent(value)}`; }
       else if (one.tagName === "INPUT") one.value = value ?? "";
@@ -40,7 +42,7 @@
       else if (one.tagName === "A") { one.href = value ?? ""; if (one.dataset.text !== undefined) one.textContent = value ?? ""; }
       else one.textContent = value ?? "";
     }
-    for (const one of place.querySelectorAll("[data-if]")) one.hidden = !one.dataset.if.split(".").reduce((from, key) => (from ?? {})[key], told);
+    for (const one of place.querySelectorAll("[data-if]")) if (own(one)) one.hidden = !one.dataset.if.split(".").reduce((from, key) => (from ?? {})[key], told);
   };
   const reveal = (id, told) => {
     const place = document.getElementById(id);
