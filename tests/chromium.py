@@ -131,6 +131,8 @@ def correlation(shown: np.ndarray[Any, Any], reference: np.ndarray[Any, Any]) ->
     Viewers fit the whole image into their area and leave the rest black, so where it lies is known.
     """
     height, width = shown.shape
+    if min(height, width) < 16:  # not laid out yet
+        return 0.0
     scale = min(height / reference.shape[0], width / reference.shape[1])
     fitted_height, fitted_width = (max(1, round(side * scale)) for side in reference.shape)
     fitted = Image.fromarray(reference.astype(np.uint8)).resize((fitted_width, fitted_height), Image.Resampling.BOX)
