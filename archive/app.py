@@ -48,6 +48,8 @@ TABLES = {
     root: (*TRANSACTIONS, *(stow.deletion.TRANSACTIONS if root == DICOMWEB_ROOTS[0] else ())) for root in DICOMWEB_ROOTS
 }
 """The same for each root: only the first one is for administrators."""
+BESIDE_ROOTS = (wado.routes.BY_URI,)
+"""WADO-URI also at `/wado`, where old clients are used to find it."""
 HEADER_BYTES = 16 << 10
 
 
@@ -64,7 +66,8 @@ def build_app(settings: Settings) -> web.Application:
     app[PAGES] = Pages(settings.site_name, settings.help_phone)
     for root in DICOMWEB_ROOTS:
         app.add_routes(dicomweb_routes(root))
-    app.add_routes(openapi_routes(Description("Lightbox", _version(), TABLES)))
+    app.add_routes(transaction.route("") for transaction in BESIDE_ROOTS)
+    app.add_routes(openapi_routes(Description("Lightbox", _version(), {**TABLES, "": BESIDE_ROOTS})))
     app.add_routes(auth.routes.routes())
     app.add_routes(page_routes())
     app.add_routes(viewer_routes(settings.viewer_folder))

@@ -22,6 +22,7 @@ _EVENTS: Mapping[Action, tuple[str, str, str]] = {
     Action.STORE: ("110104", "DICOM Instances Transferred", "C"),
     Action.DOWNLOAD: ("110104", "DICOM Instances Transferred", "R"),
     Action.DELETE: ("110105", "DICOM Study Deleted", "D"),
+    Action.RESTORE: ("110103", "DICOM Instances Accessed", "U"),
     Action.EXPORT: ("110106", "Export", "R"),
     Action.IMPORT: ("110107", "Import", "C"),
     Action.SEARCH: ("110112", "Query", "E"),

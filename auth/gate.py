@@ -95,7 +95,7 @@ def is_dicomweb(request: web.Request) -> bool:
 
 def is_open_root(request: web.Request) -> bool:
     """Roots that take no cookie: any site may ask here, as it has to bring a secret of its own."""
-    return request.path.split("/")[1] in ("dicom-web", "t")
+    return request.path.split("/")[1] in ("dicom-web", "t", "wado")
 
 
 def is_download(response: web.StreamResponse) -> bool:

@@ -27,6 +27,7 @@ from archive.index.deletion import (
     restore_instances,
     was_deleted,
 )
+from archive.ingest import Ingest
 from archive.resources import DATABASE, INGEST, STORE
 from archive.scope import Scope
 from archive.store.contract import Store
@@ -74,14 +75,20 @@ async def _delete(request: web.Request, *, rejected: bool, purged: bool) -> web.
         if not waiting:
             await refuse_missing(database, chain)
     if purged:
-        await _purge_all(database, request.app[STORE], chain, _now_ms() + 1)
+        await purge_all(database, request.app[STORE], chain, _now_ms() + 1)
     return web.json_response({"deleted": count, "restorable": not purged})
 
 
 async def restore(request: web.Request) -> web.Response:
     """Bring back what was deleted or rejected, as it was."""
     require_admin(request)
-    chain, database, ingest = _chain(request), request.app[DATABASE], request.app[INGEST]
+    return web.json_response(
+        {"restored": await restore_all(request.app[DATABASE], request.app[INGEST], _chain(request))}
+    )
+
+
+async def restore_all(database: Database, ingest: Ingest, chain: Chain) -> int:
+    """Read the blobs again and index them; how many. Raises GoneError or NotFoundError where there are none."""
     found: list[DeletedInstance] = await database.read(find_deleted, chain)
     if not found:
         await refuse_missing(database, chain)
@@ -89,7 +96,7 @@ async def restore(request: web.Request) -> web.Response:
     for start in range(0, len(found), RESTORED_AT_ONCE):
         batch = [await ingest.read_again(one.digest, one.stored_by) for one in found[start : start + RESTORED_AT_ONCE]]
         count += await database.write_batch(restore_instances, batch, _now_ms())
-    return web.json_response({"restored": count})
+    return count
 
 
 async def refuse_missing(database: Database, chain: Chain) -> None:
@@ -103,13 +110,15 @@ async def keep_purging(database: Database, store: Store, undo_s: float) -> None:
     """Purge what was deleted more than `undo_s` ago, now and every few minutes; never ends."""
     while True:
         try:
-            await _purge_all(database, store, None, _now_ms() - int(undo_s * 1000))
+            await purge_all(database, store, None, _now_ms() - int(undo_s * 1000))
         except (LightboxError, OSError) as error:
             log.error("Purging failed and is tried again.", extra={"error": type(error).__name__})
         await asyncio.sleep(PURGE_EVERY_S)
 
 
-async def _purge_all(database: Database, store: Store, chain: Chain | None, before_ms: int) -> None:
+async def purge_all(database: Database, store: Store, chain: Chain | None, before_ms: int) -> None:
+    """Forget what was deleted before a time, and remove the blobs that nothing names any more."""
+
     def remove(digest: Digest) -> None:
         try:
             is_old = store.path_of(digest).stat().st_mtime < time.time() - YOUNGEST_S

@@ -16,12 +16,12 @@ from archive.dicomweb.media_types import Offer
 from archive.dicomweb.payload import root_of
 from archive.dicomweb.ranges import is_not_modified, quoted_etag
 from archive.dicomweb.targets import InstanceTarget
-from archive.errors import NotFoundError, UnprocessableError
-from archive.index.reader import find_metadata
+from archive.errors import UnprocessableError
 from archive.instances import Instance, Span
-from archive.resources import DATABASE, STORE
+from archive.resources import STORE
 from auth.access import scope_of
 from wado.blobs import span_chunks
+from wado.finding import require_metadata
 from wado.reports import report_html
 
 HTML, PDF = "text/html", "application/pdf"
@@ -50,24 +50,11 @@ async def render_document(request: web.Request, instance: Instance, offer: Offer
     }
     if is_not_modified(request.headers.getall(hdrs.IF_NONE_MATCH, []), tag):
         return web.Response(status=304, headers=headers)
-    attributes = await _attributes(request, instance)
+    attributes: dict[str, Any] = orjson.loads(await require_metadata(request, scope_of(request), instance))
     if offer.media_type == HTML:
         body = await asyncio.to_thread(report_html, attributes)
         return web.Response(text=body, content_type=HTML, charset="utf-8", headers=headers)
     return await _send_pdf(request, instance, attributes, headers)
-
-
-async def _attributes(request: web.Request, instance: Instance) -> dict[str, Any]:
-    scope = scope_of(request)
-    documents = await request.app[DATABASE].keyed(
-        lambda connection: find_metadata(
-            scope, connection, instance.study_uid, instance.series_uid, instance.instance_uid
-        )
-    )
-    if not documents:
-        raise NotFoundError
-    attributes: dict[str, Any] = orjson.loads(documents[0].document)
-    return attributes
 
 
 async def _send_pdf(

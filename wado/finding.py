@@ -9,7 +9,7 @@ from archive.dicomweb.media_types import Negotiation
 from archive.dicomweb.targets import InstanceTarget, SeriesTarget, StudyTarget
 from archive.errors import GoneError, LightboxError, NotFoundError
 from archive.index.deletion import Chain, was_deleted
-from archive.index.reader import find_instance, find_instances
+from archive.index.reader import find_instance, find_instances, find_metadata
 from archive.instances import Instance
 from archive.resources import DATABASE, STRICT_ACCEPT
 from archive.scope import Scope
@@ -36,6 +36,18 @@ async def require_instances(
     if not found:
         raise await missing(request, scope, target)
     return found
+
+
+async def require_metadata(request: web.Request, scope: Scope, instance: Instance) -> bytes:
+    """The stored DICOM JSON of an instance. Raises NotFoundError when it has just been taken away."""
+    documents = await request.app[DATABASE].keyed(
+        lambda connection: find_metadata(
+            scope, connection, instance.study_uid, instance.series_uid, instance.instance_uid
+        )
+    )
+    if not documents:
+        raise NotFoundError
+    return documents[0].document
 
 
 async def missing(

@@ -59,7 +59,7 @@ async def _retrieve(
     if pairs[0][1].media_type != DICOM:
         return await send_bulk_data(request, [instance for instance, _ in pairs])
     if not pairs[0][1].multipart:
-        return await _send_file(request, *pairs[0])
+        return await send_file(request, *pairs[0])
     return await _send_files(request, pairs, complete=len(pairs) == len(instances))
 
 
@@ -95,7 +95,8 @@ async def _content(request: web.Request, instance: Instance, offer: Offer) -> by
     return explicit_file(request, instance)
 
 
-async def _send_file(request: web.Request, instance: Instance, offer: Offer) -> web.StreamResponse:
+async def send_file(request: web.Request, instance: Instance, offer: Offer) -> web.StreamResponse:
+    """Send one instance as the whole body."""
     tag = quoted_etag(instance.digest if _is_stored(instance, offer) else f"{instance.digest}-explicit")
     headers = {
         "Content-Type": offer.part_content_type,

@@ -11,14 +11,13 @@ from archive.dicomweb.payload import root_of
 from archive.dicomweb.ranges import is_not_modified, quoted_etag
 from archive.dicomweb.targets import FramesTarget, InstanceTarget, SeriesTarget, StudyTarget
 from archive.errors import NotFoundError
-from archive.index.reader import find_metadata
 from archive.instances import FrameLayout, Instance
-from archive.resources import DATABASE, STORE
+from archive.resources import STORE
 from archive.scope import Scope
 from auth.access import scope_of
 from wado.annotations import annotation_lines, is_free_of_identity
 from wado.documents import document_offers, render_document
-from wado.finding import negotiation_of, require_instance, require_instances
+from wado.finding import negotiation_of, require_instance, require_instances, require_metadata
 from wado.pixels.parameters import GIF, JP2, JPEG, PNG, RenderParameters, Viewport
 from wado.rendered_parameters import parse_annotation, parse_rendering, parse_viewport
 from wado.sources import PIXELS, frame_source
@@ -79,9 +78,9 @@ async def retrieve_thumbnail(request: web.Request) -> web.StreamResponse:
         kind = SeriesTarget if "series" in request.match_info else StudyTarget
         instance = _middle(await require_instances(request, scope, kind.parse(request.match_info)))
     viewport = parse_viewport(request.query["viewport"]) if "viewport" in request.query else THUMBNAIL
-    if not is_free_of_identity(await _attributes(request, scope, instance)):
+    if not is_free_of_identity(await require_metadata(request, scope, instance)):
         raise NotFoundError("There is no picture of this instance that is free of identity.")
-    return await _send(request, instance, [frame_index], RenderParameters(viewport=viewport))
+    return await send_picture(request, instance, [frame_index], RenderParameters(viewport=viewport))
 
 
 async def _render_first(request: web.Request, target: StudyTarget | SeriesTarget) -> web.StreamResponse:
@@ -107,27 +106,25 @@ async def _render(request: web.Request, scope: Scope, instance: Instance, frames
     offers = SINGLE_FRAME_OFFERS if len(frames) == 1 else MULTI_FRAME_OFFERS
     offer = negotiation_of(request).choose(offers)
     parameters = parse_rendering(request.query, offer.media_type)
-    annotation = parse_annotation(request.query.get("annotation", ""))
-    if annotation:
-        lines = annotation_lines(await _attributes(request, scope, instance), annotation)
-        parameters = replace(parameters, annotation=lines)
-    return await _send(request, instance, frames, parameters)
+    parameters = await annotated(request, scope, instance, parameters)
+    return await send_picture(request, instance, frames, parameters)
 
 
-async def _attributes(request: web.Request, scope: Scope, instance: Instance) -> bytes:
-    documents = await request.app[DATABASE].keyed(
-        lambda connection: find_metadata(
-            scope, connection, instance.study_uid, instance.series_uid, instance.instance_uid
-        )
-    )
-    if not documents:
-        raise NotFoundError
-    return documents[0].document
+async def annotated(
+    request: web.Request, scope: Scope, instance: Instance, parameters: RenderParameters
+) -> RenderParameters:
+    """The same picture with the words that `annotation` asks for."""
+    asked = parse_annotation(request.query.get("annotation", ""))
+    if not asked:
+        return parameters
+    lines = annotation_lines(await require_metadata(request, scope, instance), asked)
+    return replace(parameters, annotation=lines)
 
 
-async def _send(
+async def send_picture(
     request: web.Request, instance: Instance, frames: Sequence[int], parameters: RenderParameters
 ) -> web.StreamResponse:
+    """Send a frame, or the animation of several where it is a GIF that is asked for."""
     tag = quoted_etag(f"{instance.digest[:32]}-{_name(frames, parameters)}")
     path = InstanceTarget(instance.study_uid, instance.series_uid, instance.instance_uid).path()
     headers = {"ETag": tag, "Content-Location": root_of(request).uri(f"{path}/rendered")}

@@ -16,6 +16,7 @@ from wado.rendered import (
     retrieve_rendered_study,
     retrieve_thumbnail,
 )
+from wado.uri import PARAMETERS, retrieve_by_uri
 
 STUDY = "/studies/{study}"
 SERIES = STUDY + "/series/{series}"
@@ -35,6 +36,16 @@ def _get(
     return Transaction("GET", path, name, "PS3.18 §10.4", handler, produces, (), ("accept", "charset", *parameters))
 
 
+BY_URI = Transaction(
+    "GET",
+    "/wado",
+    "RetrieveByUri",
+    "PS3.18 §9",
+    retrieve_by_uri,
+    ("image/jpeg", "application/dicom", *PICTURES[1:], HTML, PDF),
+    (),
+    PARAMETERS,
+)
 TRANSACTIONS = (
     _get(STUDY, "RetrieveStudy", retrieve_study, (DICOM, OCTETS, ZIP)),
     _get(SERIES, "RetrieveSeries", retrieve_series, (DICOM, OCTETS, ZIP)),
@@ -69,6 +80,7 @@ TRANSACTIONS = (
     _get(SERIES + "/pixeldata", "RetrieveSeriesPixelData", retrieve_pixel_data, (OCTETS,)),
     _get(INSTANCE + "/pixeldata", "RetrieveInstancePixelData", retrieve_pixel_data, (OCTETS,)),
     _get(FRAMES, "RetrieveFrames", retrieve_frames, (OCTETS, "application/octet-stream", "image/*")),
+    BY_URI,
 )
 
 

@@ -5,7 +5,7 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from archive.cli import access, demo, imports, serve, staff, verify, viewer
+from archive.cli import access, deletion, demo, imports, serve, staff, statement, verify, viewer
 from archive.errors import LightboxError
 
 app = typer.Typer(
@@ -19,7 +19,10 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("import")(imports.import_files)
 app.command("verify")(verify.verify)
+app.command("delete")(deletion.delete)
+app.command("restore")(deletion.restore)
 app.command("demo")(demo.demo)
+app.command("conformance-statement")(statement.conformance_statement)
 app.add_typer(access.tokens, name="token")
 app.add_typer(access.shares, name="share")
 app.add_typer(staff.members, name="staff")

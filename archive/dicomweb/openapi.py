@@ -70,7 +70,7 @@ def openapi_routes(description: Description) -> list[web.RouteDef]:
 
     return [
         web.get("/openapi.json", send_whole),
-        *(web.get(f"{root}/openapi.json", send_below(root)) for root in description.tables),
+        *(web.get(f"{root}/openapi.json", send_below(root)) for root in description.tables if root),
     ]
 
 
@@ -130,7 +130,7 @@ def _operation(method: str, path: str, handler: Callable[..., Any], transaction:
     }
     if path.startswith(("/s/", "/api/")):
         operation["security"] = [{"session": []}]
-    elif path.startswith("/dicom-web"):
+    elif path.startswith(("/dicom-web", "/wado")):
         operation["security"] = [{"token": []}]
     if transaction is not None:
         _add_transaction(operation, method, transaction)

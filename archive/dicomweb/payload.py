@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from archive.dicomweb.content_coding import CODINGS, IDENTITY, choose_coding, compress
 from archive.dicomweb.multipart_response import Envelope, PartHead, multipart_response
 from archive.dicomweb.ranges import is_not_modified, quoted_etag
-from archive.dicomweb.targets import PublicRoot, origin_of
+from archive.dicomweb.targets import ROOT_SEGMENT, PublicRoot, origin_of
 
 JSON = "application/dicom+json"
 XML = "application/dicom+xml"
@@ -40,7 +40,8 @@ class Answer:
 def root_of(request: web.Request) -> PublicRoot:
     """The DICOMweb root this request came by, as the outside sees it."""
     base = request.config_dict.get(PUBLIC_BASE, "") or origin_of(request.scheme, request.host)
-    return PublicRoot.of(request.path, base)
+    # WADO-URI is also found beside the root, at /wado; what its answers name lies below the root.
+    return PublicRoot.of(ROOT_SEGMENT if request.path == "/wado" else request.path, base)
 
 
 async def send_answer(request: web.Request, answer: Answer) -> web.Response:

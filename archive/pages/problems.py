@@ -5,7 +5,7 @@ from aiohttp import web
 from archive.dicomweb.problems import REQUEST_ID, Problem
 from archive.pages.rendering import PAGES
 
-_MACHINE_PATHS = ("/api/", "/dicom-web", "/t/", "/health")
+_MACHINE_PATHS = ("/api/", "/dicom-web", "/t/", "/health", "/wado")
 _TOLD_BY_STATUS = (401, 403, 404)
 
 

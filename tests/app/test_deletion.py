@@ -170,3 +170,16 @@ def test_gone_is_told_only_to_whom_the_study_was_shared(served: Any, study: Any)
     assert session.get(f"{share}/dicom-web/studies/{uid}/metadata", timeout=30).status_code == 404
     served.ask(f"/studies/{other[0]}", "DELETE")
     assert session.get(f"{share}/dicom-web/studies/{other[0]}/metadata", timeout=30).status_code == 410
+
+
+def test_the_commands_delete_and_restore_too(served: Any, study: Any) -> None:
+    uid, _, instances = study
+    data = str(served.server.data)
+    assert lightbox("delete", "--data", data, "--series", instances[0][0], uid) == "2 instances deleted.\n"
+    assert counts(found_study(served, uid) or {}) == (["MR"], 1, 2)
+    assert lightbox("delete", "--data", data, "--reject", uid) == "2 instances deleted.\n"
+    assert served.ask(f"/studies/{uid}").status_code == 410
+    assert lightbox("restore", "--data", data, uid) == "4 instances restored.\n"
+    assert counts(found_study(served, uid) or {}) == (["CT", "MR"], 2, 4)
+    trail = lightbox("audit", "export", "--data", data)
+    assert "restore" in trail

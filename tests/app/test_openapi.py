@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from archive.app import TABLES, build_app
+from archive.app import BESIDE_ROOTS, TABLES, build_app
 from archive.config import Settings
 from archive.dicomweb.openapi import routes_of
 
@@ -44,7 +44,7 @@ def test_every_route_is_described(served: Any, tmp_path: Path) -> None:
 
 def test_transactions_say_their_media_types_and_parameters(served: Any) -> None:
     paths = served.ask(f"{served.server.base}/openapi.json").json()["paths"]
-    for root, table in TABLES.items():
+    for root, table in {**TABLES, "": BESIDE_ROOTS}.items():
         for one in table:
             operation = paths[root + one.template][one.method.lower()]
             assert set(operation["responses"]["2XX"].get("content", {})) == set(one.produces)
