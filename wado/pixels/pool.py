@@ -105,10 +105,8 @@ class PixelPool:
             runner.cancel()
         await asyncio.gather(*self._runners, return_exceptions=True)
         self._runners = []
-        for job in [*self._queue, *self._jobs.values()]:
-            if not job.result.done():
-                job.result.set_exception(BusyError("The server is stopping."))
-                job.result.exception()  # marked as seen: there may be nobody left to see it
+        for job in self._queue:
+            _fail(job, BusyError("The server is stopping."))
         self._queue.clear()
         if self._sweep is not None:
             await self._sweep
@@ -214,7 +212,7 @@ class PixelPool:
                 if self._queue:  # it may have been abandoned meanwhile
                     await self._work_on(self._queue.popleft(), seat)
         finally:
-            await seat.leave(patience_s=2.0)
+            await seat.leave(patience_s=0.5)
 
     async def _work_on(self, job: _Job, seat: "_Seat") -> None:
         started = asyncio.get_running_loop().time()
@@ -222,9 +220,10 @@ class PixelPool:
             result = await self._attempts(job, seat)
         except LightboxError as error:
             self.figures.failed += 1
-            if not job.result.done():
-                job.result.set_exception(error)
-                job.result.exception()  # marked as seen: its awaiters may be gone
+            _fail(job, error)
+        except asyncio.CancelledError:
+            _fail(job, BusyError("The server is stopping."))
+            raise
         else:
             self.figures.finished += 1
             if not job.result.done():
@@ -266,6 +265,12 @@ class PixelPool:
         self._cache.note_written(length_bytes)
         if self._cache.sweep_is_due and (self._sweep is None or self._sweep.done()):
             self._sweep = asyncio.create_task(asyncio.to_thread(self._cache.sweep))
+
+
+def _fail(job: _Job, error: LightboxError) -> None:
+    if not job.result.done():
+        job.result.set_exception(error)
+        job.result.exception()  # marked as seen: its awaiters may be gone
 
 
 class _Seat:
