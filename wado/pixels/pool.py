@@ -29,6 +29,8 @@ ABANDONED_S = 1.0
 QUICK = NATIVE | {RLE}
 """Syntaxes that are decoded about as fast as a file is read: their samples are not kept in the derived cache."""
 MAXIMUM_RETRY_AFTER_S = 30
+FRAMES_FOR_ANOTHER_TIMEOUT = 100
+"""How many frames of an animation add the time of one frame to its limit."""
 
 
 @dataclass(slots=True, eq=False)
@@ -138,7 +140,8 @@ class PixelPool:
         locations = tuple(source.frame(frame_index) for frame_index in frame_indexes)
         task = Picture(locations, frame_indexes, parameters)
         key = DerivedKey(source.digest, f"picture {frame_indexes} {parameters.cache_name()}")
-        return await self._derived(task, key, kept=True)
+        limit_s = self._frame_timeout_s * (1 + len(frame_indexes) / FRAMES_FOR_ANOTHER_TIMEOUT)
+        return await self._derived(task, key, kept=True, limit_s=limit_s)
 
     async def run(self, function: str, *arguments: Any, timeout_s: float | None = None) -> bytes:
         """Call a function, named "package.module:function", in a worker; it and its arguments can be pickled.
@@ -147,13 +150,13 @@ class PixelPool:
         """
         return await self._shared(Call(function, arguments), None, None, timeout_s or self._frame_timeout_s)
 
-    async def _derived(self, task: Task, key: DerivedKey, *, kept: bool) -> bytes:
+    async def _derived(self, task: Task, key: DerivedKey, *, kept: bool, limit_s: float | None = None) -> bytes:
         if kept and self._cache is not None:
             found = self._cache.find(key)
             if found is not None:
                 self.figures.cached += 1
                 return found
-        return await self._shared(task, key, key if kept else None, self._frame_timeout_s)
+        return await self._shared(task, key, key if kept else None, limit_s or self._frame_timeout_s)
 
     async def _shared(self, task: Task, key: Hashable, cache_key: DerivedKey | None, limit_s: float) -> bytes:
         """Await the job of that key: the one under way, else a new one."""
