@@ -1,5 +1,6 @@
 """The application: open what it needs, put the middlewares in order, add every route."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -9,6 +10,7 @@ from aiohttp import web
 
 import auth.routes
 import qido.routes
+import stow.deletion
 import stow.routes
 import wado.routes
 from archive.config import Settings
@@ -41,7 +43,11 @@ DICOMWEB_ROOTS = ("/dicom-web", "/s/{share_id}/dicom-web", "/t/{ticket}/dicom-we
 OTHER_SERVICES = ("workitems", "{npi:color-palettes|defined-procedure-protocols|hanging-protocols|implant-templates}")
 """Services of PS3.18 that are not offered: 501."""
 TRANSACTIONS = (*stow.routes.TRANSACTIONS, *qido.routes.TRANSACTIONS, *wado.routes.TRANSACTIONS)
-"""Everything that can be done below a DICOMweb root."""
+"""Everything that can be done below any DICOMweb root."""
+TABLES = {
+    root: (*TRANSACTIONS, *(stow.deletion.TRANSACTIONS if root == DICOMWEB_ROOTS[0] else ())) for root in DICOMWEB_ROOTS
+}
+"""The same for each root: only the first one is for administrators."""
 HEADER_BYTES = 16 << 10
 
 
@@ -58,7 +64,7 @@ def build_app(settings: Settings) -> web.Application:
     app[PAGES] = Pages(settings.site_name, settings.help_phone)
     for root in DICOMWEB_ROOTS:
         app.add_routes(dicomweb_routes(root))
-    app.add_routes(openapi_routes(Description("Lightbox", _version(), dict.fromkeys(DICOMWEB_ROOTS, TRANSACTIONS))))
+    app.add_routes(openapi_routes(Description("Lightbox", _version(), TABLES)))
     app.add_routes(auth.routes.routes())
     app.add_routes(page_routes())
     app.add_routes(viewer_routes(settings.viewer_folder))
@@ -69,10 +75,11 @@ def build_app(settings: Settings) -> web.Application:
 def dicomweb_routes(root: str) -> list[web.RouteDef]:
     """Every DICOMweb resource below a root."""
     return [
-        *capability_routes(root, TRANSACTIONS),
+        *capability_routes(root, TABLES[root]),
         *stow.routes.routes(root),
         *qido.routes.routes(root),
         *wado.routes.routes(root),
+        *(stow.deletion.routes(root) if root == DICOMWEB_ROOTS[0] else ()),
         *(web.route("*", f"{root}/{service}{{rest:.*}}", refuse_service) for service in OTHER_SERVICES),
     ]
 
@@ -99,6 +106,11 @@ async def get_ready(request: web.Request) -> web.Response:
     """Whether requests can be served: the database answers."""
     await request.app[DATABASE].read(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one())
     return web.json_response({"status": "ready"})
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def access_settings(settings: Settings) -> AccessSettings:
@@ -151,6 +163,8 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
             ingest = Ingest(app[STORE], database, limits)
             stack.push_async_callback(ingest.close)
             app[INGEST] = ingest
+            purging = asyncio.create_task(stow.deletion.keep_purging(database, app[STORE], settings.undo_days * 86_400))
+            stack.push_async_callback(_ended, purging)
             access = await stack.enter_async_context(open_access(database, access_settings(settings)))
             install(app, access)
             cache = DerivedCache(settings.derived_folder, settings.derived_limit_bytes)

@@ -42,6 +42,7 @@ class Action(StrEnum):
     STORE = "store"
     IMPORT = "import"
     DELETE = "delete"
+    RESTORE = "restore"
     SEARCH = "search"
     METADATA = "metadata"
     VIEW = "view"

@@ -16,7 +16,7 @@ from archive.database.engine import Database
 from archive.dicom.extract import parse_instance
 from archive.dicom.part10 import Limits
 from archive.errors import PayloadTooLargeError, RefusedInstanceError
-from archive.identifiers import StudyUID
+from archive.identifiers import Digest, StudyUID
 from archive.index.writer import NewInstance, Outcome, add_instances
 from archive.store.contract import Draft, Store
 
@@ -58,6 +58,15 @@ class Ingest:
 
     def begin(self) -> "Upload":
         return Upload(self._store.begin(), self._threads, self.limits)
+
+    async def read_again(self, digest: Digest, by: str) -> NewInstance:
+        """A blob that is stored already, to be indexed anew. Raises StoreError, RefusedInstanceError."""
+
+        def read() -> NewInstance:
+            with self._store.contents(digest) as data:
+                return NewInstance(parse_instance(data, self.limits.parsing), digest, len(data), by)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, read)
 
     async def index(self, batch: Sequence[NewInstance]) -> list[Outcome]:
         """Add finished uploads to the index; outcomes in the batch's order.

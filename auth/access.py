@@ -168,6 +168,8 @@ async def open_access(database: Database, settings: AccessSettings) -> AsyncIter
             _kept(lambda: keep_telling(telling)),
         )
     ]
+    for task in tasks:
+        task.add_done_callback(_tell_of_end)
     try:
         yield access
     finally:
@@ -287,6 +289,12 @@ def _require_somebody(request: web.Request) -> Principal:
     if principal.kind is Kind.NOBODY:
         raise UnauthorizedError("Open the link again, sign in, or send a token.")
     return principal
+
+
+def _tell_of_end(task: asyncio.Task[None]) -> None:
+    """A background task ends by being cancelled or by a fault of ours; the second must not go unseen."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("A background task has ended by a fault.", exc_info=error)
 
 
 async def _kept(work: Callable[[], Awaitable[None]]) -> None:

@@ -109,13 +109,15 @@ def is_download(response: web.StreamResponse) -> bool:
 
 def action_of(request: web.Request, response: web.StreamResponse) -> Action:
     """What a DICOMweb request does, from the form of its path (PS3.18 §10.1)."""
+    segments = _resource(request)
+    if request.method == "POST" and segments[-1:] == ["restore"]:
+        return Action.RESTORE
+    if request.method == "DELETE" or (request.method == "POST" and segments[-1:] == ["reject"]):
+        return Action.DELETE
     if request.method == "POST":
         return Action.STORE
-    if request.method == "DELETE":
-        return Action.DELETE
     if is_download(response):
         return Action.DOWNLOAD
-    segments = _resource(request)
     if segments[-1:] == ["metadata"]:
         return Action.METADATA
     if segments and segments[-1] in ("studies", "series", "instances"):

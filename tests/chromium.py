@@ -101,8 +101,14 @@ async def _watch(page: Page) -> Trace:
 
 
 async def picture_of(page: Page, selector: str) -> np.ndarray[Any, Any]:
-    """The element as it looks on the screen: grey values of 0 to 255."""
-    shot = await page.locator(selector).first.screenshot(type="png")
+    """The part of the screen that the element covers: grey values of 0 to 255.
+
+    The screen is taken, not the element: pages like OHIF replace elements while they are being waited for.
+    """
+    box = await page.locator(selector).first.bounding_box()
+    if box is None or min(box["width"], box["height"]) < 1:
+        return np.zeros((1, 1))
+    shot = await page.screenshot(type="png", clip=box)
     return np.asarray(Image.open(io.BytesIO(shot)).convert("L"), dtype=np.float64)
 
 

@@ -62,14 +62,14 @@ def compressed_study(part10: bytes) -> list[bytes]:
     return files
 
 
-def report_study(part10: bytes, pdf: bytes) -> bytes:
+def report_study(part10: bytes, study_uid: str, pdf: bytes) -> bytes:
     """An encapsulated PDF of the same patient, as a study of its own."""
     dataset = pydicom.dcmread(io.BytesIO(part10))
     for keyword in ("PixelData", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "SamplesPerPixel"):
         delattr(dataset, keyword)
-    dataset.StudyInstanceUID = "2.25.7200"
-    dataset.SeriesInstanceUID = "2.25.7200.1"
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "2.25.7200.1.1"
+    dataset.StudyInstanceUID = study_uid
+    dataset.SeriesInstanceUID = f"{study_uid}.1"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"{study_uid}.1.1"
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = pydicom.uid.EncapsulatedPDFStorage
     dataset.Modality, dataset.SeriesDescription, dataset.StudyDescription = "DOC", "Report", "Report"
     dataset.MIMETypeOfEncapsulatedDocument = "application/pdf"

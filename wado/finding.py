@@ -7,7 +7,8 @@ from aiohttp import web
 from archive.dicomweb.charset import check_charset
 from archive.dicomweb.media_types import Negotiation
 from archive.dicomweb.targets import InstanceTarget, SeriesTarget, StudyTarget
-from archive.errors import NotFoundError
+from archive.errors import GoneError, LightboxError, NotFoundError
+from archive.index.deletion import Chain, was_deleted
 from archive.index.reader import find_instance, find_instances
 from archive.instances import Instance
 from archive.resources import DATABASE, STRICT_ACCEPT
@@ -15,26 +16,39 @@ from archive.scope import Scope
 
 
 async def require_instance(request: web.Request, scope: Scope, target: InstanceTarget) -> Instance:
-    """The instance, if its three UIDs belong together and the scope may see it. Raises NotFoundError."""
+    """The instance, if its three UIDs belong together and the scope may see it. Raises NotFoundError, GoneError."""
     found = await request.app[DATABASE].keyed(
         lambda connection: find_instance(scope, connection, target.study_uid, target.series_uid, target.instance_uid)
     )
     if found is None:
-        raise NotFoundError
+        raise await missing(request, scope, target)
     return found
 
 
 async def require_instances(
     request: web.Request, scope: Scope, target: StudyTarget | SeriesTarget
 ) -> Sequence[Instance]:
-    """The instances of a study or series that the scope may see. Raises NotFoundError when there are none."""
+    """The instances of a study or series that the scope may see. Raises NotFoundError, GoneError."""
     series_uid = target.series_uid if isinstance(target, SeriesTarget) else None
     found = await request.app[DATABASE].read(
         lambda connection: find_instances(scope, connection, target.study_uid, series_uid)
     )
     if not found:
-        raise NotFoundError
+        raise await missing(request, scope, target)
     return found
+
+
+async def missing(
+    request: web.Request, scope: Scope, target: StudyTarget | SeriesTarget | InstanceTarget
+) -> LightboxError:
+    """Why there is nothing: it was deleted (PS3.18 §10.4.3: 410), or it never was there."""
+    chain = Chain(target.study_uid)
+    if isinstance(target, SeriesTarget):
+        chain = Chain(target.study_uid, target.series_uid)
+    elif isinstance(target, InstanceTarget):
+        chain = Chain(target.study_uid, target.series_uid, target.instance_uid)
+    gone = await request.app[DATABASE].keyed(lambda connection: was_deleted(scope, connection, chain))
+    return GoneError("This was deleted.") if gone else NotFoundError()
 
 
 def negotiation_of(request: web.Request) -> Negotiation:

@@ -12,11 +12,10 @@ from archive.dicomweb.media_types import Offer
 from archive.dicomweb.multipart_response import Envelope
 from archive.dicomweb.payload import JSON, XML, Answer, root_of, send_answer, xml_response
 from archive.dicomweb.targets import InstanceTarget, PublicRoot, SeriesTarget, StudyTarget
-from archive.errors import NotFoundError
 from archive.index.reader import MetadataDocument, find_metadata
 from archive.resources import DATABASE
 from auth.access import scope_of
-from wado.finding import negotiation_of
+from wado.finding import missing, negotiation_of
 
 OFFERS = (Offer(JSON), Offer(XML, multipart=True))
 URI_KEY = b'"BulkDataURI":"'
@@ -45,7 +44,7 @@ async def _retrieve(request: web.Request, target: StudyTarget | SeriesTarget | I
         lambda connection: find_metadata(scope, connection, target.study_uid, series_uid, instance_uid)
     )
     if not documents:
-        raise NotFoundError
+        raise await missing(request, scope, target)
     root = root_of(request)
     if offer.media_type == XML:
         return xml_response(await asyncio.to_thread(_as_xml, documents, root), Envelope(XML))

@@ -17,6 +17,7 @@ from archive.resources import DATABASE, STORE
 from archive.scope import Scope
 from auth.access import scope_of
 from wado.annotations import annotation_lines, is_free_of_identity
+from wado.documents import document_offers, render_document
 from wado.finding import negotiation_of, require_instance, require_instances
 from wado.pixels.parameters import GIF, JP2, JPEG, PNG, RenderParameters, Viewport
 from wado.rendered_parameters import parse_annotation, parse_rendering, parse_viewport
@@ -40,9 +41,15 @@ async def retrieve_rendered_series(request: web.Request) -> web.StreamResponse:
 
 
 async def retrieve_rendered_instance(request: web.Request) -> web.StreamResponse:
-    """The instance's picture; of several frames an animation, or the middle one where the client wants a still."""
+    """The instance's picture; of several frames an animation, or the middle one where the client wants a still.
+
+    A report is given as text, a document as it is.
+    """
     scope = scope_of(request)
     instance = await require_instance(request, scope, InstanceTarget.parse(request.match_info))
+    documents = document_offers(instance)
+    if documents:
+        return await render_document(request, instance, negotiation_of(request).choose(documents))
     return await _render(request, scope, instance, range(instance.frames.count))
 
 

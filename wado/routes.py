@@ -4,6 +4,7 @@ from aiohttp import web
 
 from archive.dicomweb.transactions import Handler, Transaction
 from wado.bulkdata import retrieve_bulk_data, retrieve_bulk_value, retrieve_pixel_data
+from wado.documents import HTML, PDF
 from wado.frames import retrieve_frames
 from wado.instances import retrieve_instance, retrieve_series, retrieve_study
 from wado.metadata import retrieve_instance_metadata, retrieve_series_metadata, retrieve_study_metadata
@@ -43,7 +44,13 @@ TRANSACTIONS = (
     _get(INSTANCE + "/metadata", "RetrieveInstanceMetadata", retrieve_instance_metadata, METADATA),
     _get(STUDY + "/rendered", "RetrieveRenderedStudy", retrieve_rendered_study, PICTURES, RENDERING),
     _get(SERIES + "/rendered", "RetrieveRenderedSeries", retrieve_rendered_series, PICTURES, RENDERING),
-    _get(INSTANCE + "/rendered", "RetrieveRenderedInstance", retrieve_rendered_instance, PICTURES, RENDERING),
+    _get(
+        INSTANCE + "/rendered",
+        "RetrieveRenderedInstance",
+        retrieve_rendered_instance,
+        (*PICTURES, HTML, PDF),
+        RENDERING,
+    ),
     _get(FRAMES + "/rendered", "RetrieveRenderedFrames", retrieve_rendered_frames, PICTURES, RENDERING),
     _get(STUDY + "/thumbnail", "RetrieveStudyThumbnail", retrieve_thumbnail, ("image/jpeg",), ("viewport",)),
     _get(SERIES + "/thumbnail", "RetrieveSeriesThumbnail", retrieve_thumbnail, ("image/jpeg",), ("viewport",)),

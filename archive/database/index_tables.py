@@ -123,3 +123,22 @@ sequence_values = sa.Table(
     sa.Column("value", sa.Text, nullable=False),
     sa.Index("ix_sequence_values_path_value", "path", "value"),
 )
+
+deleted_instances = sa.Table(
+    "deleted_instances",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study_uid", sa.Text, nullable=False, index=True),
+    sa.Column("series_uid", sa.Text, nullable=False),
+    sa.Column("instance_uid", sa.Text, nullable=False, unique=True),
+    sa.Column("digest", sa.Text, nullable=False, index=True),
+    sa.Column("length_bytes", sa.BigInteger, nullable=False),
+    sa.Column("is_report", sa.Boolean, nullable=False),
+    sa.Column("stored_ms", sa.BigInteger, nullable=False),
+    sa.Column("stored_by", sa.Text, nullable=False),
+    sa.Column("deleted_ms", sa.BigInteger, nullable=False),
+    sa.Column("deleted_by", sa.Text, nullable=False),
+    sa.Column("rejected", sa.Boolean, nullable=False),
+    sa.Column("purged", sa.Boolean, nullable=False),
+)
+"""What was taken out of the tables above. Its blob is kept until `purged`; what was `rejected` is never taken again."""

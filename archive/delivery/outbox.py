@@ -236,13 +236,8 @@ def _finish(connection: sa.Connection, row: sa.RowMapping, ended: tuple[str, str
     if not final and now_ms + delay_ms > row["give_up_ms"]:
         final = True
     if final:
-        state = State.FAILED if reason else State.SENT
-        changed: dict[str, object] = {
-            "state": str(state),
-            "content_encrypted": None,
-            "reference": reference,
-            "reason": reason,
-        }
+        state = str(State.FAILED if reason else State.SENT)
+        changed: dict[str, object] = {"state": state, "content_encrypted": None, "reference": reference}
     else:
         changed = {"state": str(State.QUEUED), "next_try_ms": now_ms + delay_ms}
     connection.execute(

@@ -4,14 +4,21 @@ from collections import defaultdict
 
 import sqlalchemy as sa
 
-from archive.database.index_tables import instances, series, studies
+from archive.database.index_tables import deleted_instances, instances, series, studies
 from archive.identifiers import Digest
 
 
 def find_named_blobs(connection: sa.Connection) -> dict[Digest, list[str]]:
-    """Every blob that the index names, with the SOP Instance UIDs of its instances."""
+    """Every blob that the index names, with the SOP Instance UIDs of its instances, deleted ones too.
+
+    What was deleted is named for as long as it can be restored.
+    """
     named: dict[Digest, list[str]] = defaultdict(list)
-    for digest, instance_uid in connection.execute(sa.select(instances.c.digest, instances.c.instance_uid)):
+    restorable = sa.select(deleted_instances.c.digest, deleted_instances.c.instance_uid).where(
+        deleted_instances.c.purged.is_(False)
+    )
+    query = sa.select(instances.c.digest, instances.c.instance_uid).union_all(restorable)
+    for digest, instance_uid in connection.execute(query):
         named[Digest(digest)].append(instance_uid)
     return dict(named)
 

@@ -13,7 +13,7 @@ MAXIMUM_PAGE = 5_000
 MAXIMUM_DOCUMENT_BYTES = 64 << 20
 """A page of whole instances ends with the one that makes it larger than this."""
 
-STUDY_UID_PATH = ("0020000D",)
+UID_PATHS = (("0020000D",), ("0020000E",))
 FEW = 10
 MODALITIES_IN_STUDY = "00080061"
 SOP_CLASSES_IN_STUDY = "00080062"
@@ -116,13 +116,12 @@ class Query:
 
     @property
     def is_by_uid(self) -> bool:
-        """Whether the study is named: a look-up by key of a few rows, that may run in the event loop."""
-        if self.level is Level.INSTANCE:
+        """Whether it names studies and asks no more: a look-up by key of a few rows, that may run in the event loop."""
+        if self.level is Level.INSTANCE or self.moments:
             return False
-        named = self.study_uid is not None or any(
-            condition.key.path == STUDY_UID_PATH and len(condition.values) <= FEW for condition in self.conditions
-        )
-        return named and len(self.conditions) <= 1 and not self.moments
+        by_uid = [one for one in self.conditions if one.key.path in UID_PATHS and len(one.values) <= FEW]
+        names_study = self.study_uid is not None or any(one.key.path == UID_PATHS[0] for one in by_uid)
+        return names_study and len(by_uid) == len(self.conditions)
 
     def __post_init__(self) -> None:
         if not 0 <= self.limit <= MAXIMUM_PAGE or not 0 <= self.offset < 1 << 62:

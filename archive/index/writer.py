@@ -13,7 +13,14 @@ import orjson
 import sqlalchemy as sa
 
 from archive.attributes import SEQUENCE_PATHS, SERIES_ATTRIBUTES, STUDY_ATTRIBUTES, Level
-from archive.database.index_tables import instance_metadata, instances, sequence_values, series, studies
+from archive.database.index_tables import (
+    deleted_instances,
+    instance_metadata,
+    instances,
+    sequence_values,
+    series,
+    studies,
+)
 from archive.errors import RefusedInstanceError
 from archive.identifiers import Digest, SeriesUID, StudyUID
 from archive.index.folding import fold_name, name_words
@@ -74,19 +81,28 @@ def add_instances(connection: sa.Connection, batch: Sequence[NewInstance], now_m
     """Index a batch; the outcomes stand in the batch's order.
 
     The same bytes again are a success that changes nothing; other bytes under a known SOP Instance UID are refused
-    with 0x0111, also when both come in one batch.
+    with 0x0111, also when both come in one batch. What was deleted comes back with the same bytes, is refused with
+    others for as long as it can be restored, and is refused for ever where it was rejected.
     """
-    known = _known_instances(connection, [new.parsed.instance_uid for new in batch])
+    uids = [new.parsed.instance_uid for new in batch]
+    known, deleted = _known_instances(connection, uids), _deleted_instances(connection, uids)
     outcomes: list[Outcome] = []
     fresh: list[NewInstance] = []
     for new in batch:
         uid = new.parsed.instance_uid
         there = known.get(uid)
+        if there is None and uid in deleted:
+            refusal = _refusal(new, *deleted[uid])
+            if refusal is not None:
+                outcomes.append(refusal)
+                continue
         if there is None:
             known[uid] = (new.digest, new.parsed.study_uid, new.parsed.series_uid)
             fresh.append(new)
         outcomes.append(_outcome(new, there))
     if fresh:
+        back = [new.parsed.instance_uid for new in fresh if new.parsed.instance_uid in deleted]
+        connection.execute(sa.delete(deleted_instances).where(deleted_instances.c.instance_uid.in_(back)))
         study_ids = _upsert_studies(connection, fresh, now_ms)
         series_ids = _upsert_series(connection, fresh, study_ids, now_ms)
         _insert_instances(connection, fresh, study_ids, series_ids, now_ms)
@@ -109,6 +125,29 @@ def _outcome(new: NewInstance, there: tuple[Digest, str, str] | None) -> Outcome
         already_there=there is not None,
         warnings=parsed.warnings,
     )
+
+
+def _refusal(new: NewInstance, digest: Digest, rejected: bool) -> RefusedInstanceError | None:
+    """Why an instance that was deleted is not taken; None where it is."""
+    if rejected:
+        message = "This instance was rejected here and is not taken again; an administrator can restore it."
+    elif digest != new.digest:
+        message = (
+            "An instance with this SOP Instance UID and other bytes was deleted here and can still be restored; "
+            "until it is purged, no other takes its place."
+        )
+    else:
+        return None
+    parsed = new.parsed
+    return RefusedInstanceError(
+        DUPLICATE_SOP_INSTANCE, message, sop_class_uid=parsed.sop_class_uid, instance_uid=parsed.instance_uid
+    )
+
+
+def _deleted_instances(connection: sa.Connection, uids: Sequence[str]) -> dict[str, tuple[Digest, bool]]:
+    table = deleted_instances.c
+    query = sa.select(table.instance_uid, table.digest, table.rejected).where(table.instance_uid.in_(uids))
+    return {row[0]: (Digest(row[1]), bool(row[2])) for row in connection.execute(query)}
 
 
 def _known_instances(connection: sa.Connection, uids: Sequence[str]) -> dict[str, tuple[Digest, str, str]]:
@@ -149,8 +188,10 @@ def _upsert_series(
     connection: sa.Connection, fresh: Sequence[NewInstance], study_ids: dict[StudyUID, int], now_ms: int
 ) -> dict[tuple[int, SeriesUID], int]:
     attributes: dict[tuple[int, SeriesUID], JsonAttributes] = {}
+    first: dict[tuple[int, SeriesUID], JsonAttributes] = {}
     for new in fresh:
         key = (study_ids[new.parsed.study_uid], new.parsed.series_uid)
+        first.setdefault(key, new.parsed.attributes)
         own = {tag: value for tag, value in new.parsed.attributes.items() if tag in SERIES_ATTRIBUTES}
         attributes[key] = own | attributes.get(key, {})
     query = sa.select(series.c.study_id, series.c.series_uid, series.c.id, series.c.attributes).where(
@@ -172,7 +213,7 @@ def _upsert_series(
             values = _columns(own, SERIES_COLUMNS) | {"stored_ms": now_ms, "updated_ms": now_ms}
             insert = sa.insert(series).values(study_id=key[0], series_uid=key[1], **values)
             ids[key] = _inserted_id(connection.execute(insert))
-            _insert_sequence_values(connection, own, Level.SERIES, (key[0], ids[key], None))
+            _insert_sequence_values(connection, first[key], Level.SERIES, (key[0], ids[key], None))
     connection.execute(sa.update(series).where(series.c.id.in_(ids.values())).values(updated_ms=now_ms))
     return ids
 

@@ -52,6 +52,7 @@ def install(folder: Path, recipe: Recipe | None = None, tell: Tell = tell_on_sta
         When a tool is missing or fails, or the release is not the pinned one. The folder is then as it was.
     """
     recipe = recipe or Recipe()
+    folder = folder.resolve()  # the tools run in folders of their own
     if is_installed(folder, recipe.release, brotli_quality=recipe.brotli_quality):
         return False
     with _alone(folder, tell):

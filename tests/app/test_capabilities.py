@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import requests
 
-from archive.app import TRANSACTIONS
+from archive.app import TABLES
 
 WADL = "application/vnd.sun.wadl+xml"
 NS = "{http://wadl.dev.java.net/2009/02}"
@@ -26,7 +26,7 @@ def test_a_root_describes_every_transaction_as_wadl(served: Any, path: str) -> N
         for resource in resources.iter(f"{NS}resource")
         for method in resource.iter(f"{NS}method")
     }
-    assert described == {(one.template, one.method) for one in TRANSACTIONS}
+    assert described == {(one.template, one.method) for one in TABLES["/dicom-web"]}
 
 
 def test_without_accept_it_is_wadl_and_json_for_who_asks(served: Any) -> None:
@@ -37,7 +37,7 @@ def test_without_accept_it_is_wadl_and_json_for_who_asks(served: Any) -> None:
 
 
 def test_every_resource_answers_options_with_its_methods(served: Any) -> None:
-    for transaction in TRANSACTIONS:
+    for transaction in TABLES["/dicom-web"]:
         path = transaction.template.replace("{study}", "1.2").replace("{series}", "1.3").replace("{instance}", "1.4")
         path = path.replace("{frames}", "1").replace("{path}", "7FE00010")
         answer = served.ask(path, "OPTIONS", "*/*")

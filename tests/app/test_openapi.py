@@ -11,15 +11,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from archive.app import DICOMWEB_ROOTS, TRANSACTIONS, build_app
+from archive.app import TABLES, build_app
 from archive.config import Settings
 from archive.dicomweb.openapi import routes_of
 
 LIMIT_S = 60.0
-NOT_OFFERED = (
-    *("/workitems", "/color-palettes", "/defined-procedure", "/hanging-protocols", "/implant-templates"),
-    *("/rendered", "/thumbnail"),
-)
+NOT_OFFERED = (*("/workitems", "/color-palettes", "/defined-procedure", "/hanging-protocols", "/implant-templates"),)
 VIEWERS = ("/viewer", "/s/{share_id}/viewer")
 UIDS = st.sampled_from(["1.2.3", "1.2.3.4", "1.2.3.4.5", "9.9"])
 WORDS = st.one_of(UIDS, st.sampled_from(["1", "1,2", "0", "7FE00010", "a" * 300, "%00", "..", "é", "x'--"]), st.text())
@@ -47,8 +44,8 @@ def test_every_route_is_described(served: Any, tmp_path: Path) -> None:
 
 def test_transactions_say_their_media_types_and_parameters(served: Any) -> None:
     paths = served.ask(f"{served.server.base}/openapi.json").json()["paths"]
-    for root in DICOMWEB_ROOTS:
-        for one in TRANSACTIONS:
+    for root, table in TABLES.items():
+        for one in table:
             operation = paths[root + one.template][one.method.lower()]
             assert set(operation["responses"]["2XX"].get("content", {})) == set(one.produces)
             assert {p["name"] for p in operation["parameters"] if p["in"] == "query"} == set(one.parameters)

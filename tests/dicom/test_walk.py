@@ -182,6 +182,15 @@ def test_a_decimal_string_keeps_the_digits_of_the_file(text: bytes, written: byt
 
 
 @pytest.mark.parametrize(
+    ("last", "written"),
+    [(b"1.50", b"1.50"), (b"", b"null"), (b"+5", b"5"), (b"1e400", b'"1e400"'), (b"[1]", b'"[1]"'), (b"1,5", b'"1,5"')],
+)
+def test_many_decimal_strings_are_written_as_few_are(last: bytes, written: bytes) -> None:
+    document = read(explicit(0x30060050, "DS", b"-12.250\\" * 500 + last)).metadata
+    assert document == b'{"30060050":{"vr":"DS","Value":[' + b"-12.250," * 500 + written + b"]}}"
+
+
+@pytest.mark.parametrize(
     ("text", "value"),
     [
         (b"12", [12]), (b"0012", [12]), (b"+3", [3]), (b"-2147483648", [-2147483648]), (b"3000000000", ["3000000000"]),

@@ -179,6 +179,29 @@ async def test_attributes_kept_with_the_instance_alone_are_matched_within_a_stud
     assert "cannot be matched here" in (await searching.warnings("/instances?SliceThickness=1.5"))[0]
 
 
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("20240105103000", ["2.3.1"]),
+        ("20240105", ["2.3.1", "2.3.2"]),
+        ("202401", ["2.3.1", "2.3.2"]),
+        ("20240105093000%2B0000", ["2.3.1", "2.3.2"]),
+        ("20240105043000-0500", ["2.3.1", "2.3.2"]),
+        ("20240105043000-0500-20240105043000-0500", ["2.3.1", "2.3.2"]),
+        ("20240105093000%2B0000-20240105093001", ["2.3.1", "2.3.2"]),
+        ("-20240105092959%2B0000", []),
+        ("2025-", []),
+        ("20240101-2025", ["2.3.1", "2.3.2"]),
+    ],
+)
+async def test_dates_with_times_are_matched_across_zones(
+    searching: Searching, index: IndexBuilder, value: str, found: list[str]
+) -> None:
+    index.add("2", "3", "1", TimezoneOffsetFromUTC="+0100", **{"0008002A:DT": "20240105103000"})
+    index.add("2", "3", "2", **{"0008002A:DT": "20240105113000.000+0200"})
+    assert await searching.uids(f"/studies/1.2.2/instances?AcquisitionDateTime={value}") == found
+
+
 # --- what is ignored, and what is refused ---------------------------------------------------------------------------
 
 

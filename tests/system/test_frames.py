@@ -64,7 +64,7 @@ def test_every_frame_that_pydicom_decodes_is_decoded_alike(filled: Any) -> None:
                 continue  # bits packed across frame borders: tests/pixels has them
             assert part == as_sent(frame, dataset, native=native), path.name
             compared += 1
-    assert compared > 80
+    assert compared > 60
 
 
 def test_whole_instances_in_explicit_vr_are_read_alike_by_pydicom(filled: Any) -> None:

@@ -161,6 +161,20 @@ def test_installing_again_does_nothing(installed: Path) -> None:
     assert (installed / MANIFEST_NAME).stat().st_mtime_ns == before
 
 
+def test_the_tools_get_whole_paths_though_the_folder_is_relative(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.parent.mkdir()
+    monkeypatch.chdir(folder.parent)
+    seen: list[Path] = []
+
+    def note(site: Path, scripts: list[PurePosixPath], work: Path) -> None:
+        seen.extend((site, work))
+
+    assert install(Path(folder.name), replace(recipe_for(tarball_of(DIST)), minify=note), quiet) is True
+    assert len(seen) == 2
+    assert all(path.is_absolute() for path in seen)
+    assert (folder / "index.html").is_file()
+
+
 def test_a_tarball_with_another_digest_is_refused_before_it_is_unpacked(folder: Path) -> None:
     recipe = recipe_for(tarball_of(DIST))
     wrong = replace(recipe.release, integrity=integrity_of(b"another"))

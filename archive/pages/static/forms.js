@@ -32,7 +32,9 @@
     place.textContent = text;
   };
   const fill = (place, told) => {
+    const own = (one) => { const list = one.closest("[data-each]"); return !list || list.contains(place); };
     for (const one of place.querySelectorAll("[data-fill]")) {
+      if (!own(one)) continue;
       const value = one.dataset.fill.split(".").reduce((from, key) => (from ?? {})[key], told);
       if (one.tagName === "IMG") { if (value) one.src = `data:image/svg+xml,${encodeURIComponent(value)}`; }
       else if (one.tagName === "INPUT") one.value = value ?? "";
@@ -40,7 +42,7 @@
       else if (one.tagName === "A") { one.href = value ?? ""; if (one.dataset.text !== undefined) one.textContent = value ?? ""; }
       else one.textContent = value ?? "";
     }
-    for (const one of place.querySelectorAll("[data-if]")) one.hidden = !one.dataset.if.split(".").reduce((from, key) => (from ?? {})[key], told);
+    for (const one of place.querySelectorAll("[data-if]")) if (own(one)) one.hidden = !one.dataset.if.split(".").reduce((from, key) => (from ?? {})[key], told);
   };
   const reveal = (id, told) => {
     const place = document.getElementById(id);
@@ -63,12 +65,14 @@
     if (!fresh.querySelector("[data-refresh]")) { location.reload(); return; }
     for (const part of document.querySelectorAll(which)) {
       const twin = fresh.getElementById(part.id);
-      if (twin) part.replaceWith(document.adoptNode(twin));
+      if (twin && twin.innerHTML !== part.innerHTML) part.replaceWith(document.adoptNode(twin));
     }
     wire();
   };
+  let busy = 0;
   const send = async (where, body) => {
     if (where.dataset.confirm && !confirm(where.dataset.confirm)) return;
+    busy++;
     const buttons = where.matches("button") ? [where] : where.querySelectorAll("button");
     const near = where.matches("button") ? where.parentElement : where;
     for (const button of buttons) button.disabled = true;
@@ -95,6 +99,7 @@
     } catch {
       say(near, texts.failed);
     } finally {
+      busy--;
       for (const button of buttons) button.disabled = false;
     }
   };
@@ -135,5 +140,5 @@
   if (!navigator.share) document.documentElement.classList.add("no-share");
   wire();
   const every = Number(page.querySelector("[data-every]")?.dataset.every || 0);
-  if (every) setInterval(() => { if (page.querySelector("[data-every]") && !document.hidden) refresh("[data-refresh=live]"); }, every * 1000);
+  if (every) setInterval(() => { if (page.querySelector("[data-every]") && !document.hidden && !busy) refresh("[data-refresh=live]"); }, every * 1000);
 })();

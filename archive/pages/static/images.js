@@ -16,7 +16,7 @@
     const { root, series } = JSON.parse(look.querySelector("[data-pictures]").textContent);
     const stage = look.querySelector("[data-stage]"), slider = look.querySelector("[data-slider]");
     const place = look.querySelector("[data-place]"), broken = look.querySelector("[data-broken]");
-    let picture = look.querySelector("[data-picture]"), current = 0, number = 0, wanted = "", preset = "", direction = 1;
+    let picture = look.querySelector("[data-picture]"), current = 0, number = slider.value - 1, wanted = "", preset = "", direction = 1;
     const alt = picture.dataset.alt, kept = new Map();
     const side = () => Math.min(stage.clientWidth, stage.clientHeight || stage.clientWidth) * devicePixelRatio > 640 ? 1024 : 512;
 
