@@ -46,7 +46,7 @@ class Decoded:
 
 
 @dataclass(frozen=True, slots=True)
-class _Frame:
+class CodedFrame:
     """What a decoder is given. `header` is None where the syntax has none."""
 
     data: bytes
@@ -82,7 +82,7 @@ def decode_frame(frame: bytes, facts: PixelFacts, transfer_syntax_uid: str, bit_
 def decode(frame: bytes, facts: PixelFacts, transfer_syntax_uid: str, bit_offset: int = 0) -> Decoded:
     """`decode_frame`, together with the colour space that the code stream turned out to have."""
     header = check_frame(frame, facts, transfer_syntax_uid)
-    work = _Frame(frame, facts, header, transfer_syntax_uid, bit_offset)
+    work = CodedFrame(frame, facts, header, transfer_syntax_uid, bit_offset)
     try:
         samples = _decoder_of(transfer_syntax_uid)(work)
     except UnprocessableError:
@@ -93,10 +93,10 @@ def decode(frame: bytes, facts: PixelFacts, transfer_syntax_uid: str, bit_offset
     expected = (rows, columns) if count == 1 else (rows, columns, count)
     if samples.shape != expected:
         raise UnprocessableError("The frame was decoded to other rows, columns or samples than the instance says.")
-    return Decoded(_as_stored(samples, work), _photometric(facts, header, transfer_syntax_uid))
+    return Decoded(as_stored(samples, work), photometric_of(facts, header, transfer_syntax_uid))
 
 
-def _decoder_of(transfer_syntax_uid: str) -> Callable[[_Frame], Samples]:
+def _decoder_of(transfer_syntax_uid: str) -> Callable[[CodedFrame], Samples]:
     if transfer_syntax_uid in NATIVE:
         return _native
     for syntaxes, decoder in _DECODERS:
@@ -114,7 +114,7 @@ def container_type(facts: PixelFacts) -> np.dtype[Any]:
     return np.dtype(f"{'i' if facts.pixel_representation else 'u'}{facts.bits_allocated // 8}")
 
 
-def _native(work: _Frame) -> Samples:
+def _native(work: CodedFrame) -> Samples:
     facts = work.facts
     if facts.bits_allocated == 1:
         return _unpacked(work.data, facts, work.bit_offset)
@@ -155,7 +155,7 @@ def _upsampled(samples: Samples, facts: PixelFacts) -> Samples:
     return full.reshape(facts.rows, facts.columns, 3)
 
 
-def _run_lengths(work: _Frame) -> Samples:
+def _run_lengths(work: CodedFrame) -> Samples:
     """PS3.5 Annex G. 1-bit samples are coded as octets of 0 and 1."""
     facts = work.facts
     size = max(1, facts.bits_allocated // 8)
@@ -174,7 +174,7 @@ def _run_lengths(work: _Frame) -> Samples:
     return _from_planes(octets.view(container_type(facts)), facts)
 
 
-def _run_lengths_by_segment(work: _Frame, size: int) -> Samples:
+def _run_lengths_by_segment(work: CodedFrame, size: int) -> Samples:
     facts = work.facts
     pixels = facts.rows * facts.columns
     octets = np.zeros((facts.samples_per_pixel, pixels, size), "u1")
@@ -192,14 +192,14 @@ def _from_planes(samples: Samples, facts: PixelFacts) -> Samples:
     return samples.reshape(facts.samples_per_pixel, facts.rows, facts.columns).transpose(1, 2, 0)
 
 
-def _deflated(work: _Frame) -> Samples:
+def _deflated(work: CodedFrame) -> Samples:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     data = inflater.decompress(work.data, work.facts.frame_bytes + 1)
     plain = replace(work, data=data, bit_offset=0)
     return _native(plain)
 
 
-def _jpeg(work: _Frame) -> Samples:
+def _jpeg(work: CodedFrame) -> Samples:
     """Components as they are coded: no colour transform, except where Adobe's marker and the dataset say RGB."""
     header = work.header
     assert header is not None
@@ -219,47 +219,52 @@ def _taken_for_ycbcr(header: CodeStream) -> bool:
     return header.component_ids != (82, 71, 66)
 
 
-def _predicted(work: _Frame) -> Samples:
+def _predicted(work: CodedFrame) -> Samples:
     return np.asarray(imagecodecs.jpeg8_decode(work.data))
 
 
-def _jpeg_ls(work: _Frame) -> Samples:
-    return _pixels_together(np.asarray(imagecodecs.jpegls_decode(work.data)), work.facts)
+def _jpeg_ls(work: CodedFrame) -> Samples:
+    return pixels_together(np.asarray(imagecodecs.jpegls_decode(work.data)), work.facts)
 
 
-def _wavelet(work: _Frame) -> Samples:
+def _wavelet(work: CodedFrame) -> Samples:
     try:
         samples = np.asarray(imagecodecs.jpeg2k_decode(work.data, numthreads=1))
     except (RuntimeError, ValueError):
         # pylibjpeg's OpenJPEG binding takes subsampled components that imagecodecs refuses
         samples = np.asarray(openjpeg.decode(work.data))
-    return _pixels_together(samples, work.facts)
+    return pixels_together(samples, work.facts)
 
 
-def _high_throughput(work: _Frame) -> Samples:
-    """imagecodecs 2026.3 only reports what OpenJPH raises while it gives out the lines, and returns what memory held.
+def _high_throughput(work: CodedFrame) -> Samples:
+    return pixels_together(watched(lambda: imagecodecs.htj2k_decode(work.data)), work.facts)
 
-    So what is reported is watched for; a worker decodes one frame at a time, so it is this frame's.
+
+def watched(decoder: Callable[[], Any]) -> Samples:
+    """Run a decoder of imagecodecs' HTJ2K, and raise ValueError where it only reports that it failed.
+
+    imagecodecs 2026.3 prints what OpenJPH raises while it gives out the lines, and returns what memory held. So what
+    is printed is watched for; a worker decodes one frame at a time, so it is this frame's.
     """
     reported: list[object] = []
     reporter, sys.unraisablehook = sys.unraisablehook, reported.append
     try:
-        samples = np.asarray(imagecodecs.htj2k_decode(work.data))
+        samples = np.asarray(decoder())
     finally:
         sys.unraisablehook = reporter
     if reported:
         raise ValueError(len(reported))
-    return _pixels_together(samples, work.facts)
+    return samples
 
 
-def _xl(work: _Frame) -> Samples:
+def _xl(work: CodedFrame) -> Samples:
     if work.transfer_syntax_uid == JPEG_XL_JPEG:
         data = imagecodecs.jpegxl_decode_jpeg(work.data, numthreads=1)
         return np.asarray(imagecodecs.jpeg8_decode(data))
     return np.asarray(imagecodecs.jpegxl_decode(work.data, numthreads=1))
 
 
-def _pixels_together(samples: Samples, facts: PixelFacts) -> Samples:
+def pixels_together(samples: Samples, facts: PixelFacts) -> Samples:
     """(rows, columns, samples), also where the decoder gives one plane after another, or drops an axis of length 1."""
     rows, columns, count = facts.rows, facts.columns, facts.samples_per_pixel
     if count > 1 and samples.shape == (count, rows, columns) and samples.shape != (rows, columns, count):
@@ -269,7 +274,7 @@ def _pixels_together(samples: Samples, facts: PixelFacts) -> Samples:
     return samples
 
 
-_DECODERS: tuple[tuple[frozenset[str], Callable[[_Frame], Samples]], ...] = (
+_DECODERS: tuple[tuple[frozenset[str], Callable[[CodedFrame], Samples]], ...] = (
     (frozenset((RLE,)), _run_lengths),
     (frozenset((DEFLATED_FRAMES,)), _deflated),
     (JPEG_DCT, _jpeg),
@@ -283,7 +288,7 @@ DECODABLE = NATIVE.union(*(syntaxes for syntaxes, _ in _DECODERS))
 """Transfer syntaxes that `decode_frame` takes."""
 
 
-def _as_stored(samples: Samples, work: _Frame) -> Samples:
+def as_stored(samples: Samples, work: CodedFrame) -> Samples:
     """The samples in the container of the dataset, with the sign it says (PS3.5 §8.1.1, §8.2.1, §8.2.4).
 
     JPEG and JPEG-LS have no sign, and JPEG 2000's may differ from the dataset's: the bits are read again as the
@@ -303,7 +308,7 @@ def _as_stored(samples: Samples, work: _Frame) -> Samples:
     return samples
 
 
-def _unused_bits(work: _Frame) -> int:
+def _unused_bits(work: CodedFrame) -> int:
     facts, header = work.facts, work.header
     precision = header.bits if header is not None and header.bits else facts.bits_stored
     if work.transfer_syntax_uid in WAVELET or work.transfer_syntax_uid in HIGH_THROUGHPUT:
@@ -314,7 +319,8 @@ def _unused_bits(work: _Frame) -> int:
     return facts.bits_allocated - facts.bits_stored
 
 
-def _photometric(facts: PixelFacts, header: CodeStream | None, transfer_syntax_uid: str) -> str:
+def photometric_of(facts: PixelFacts, header: CodeStream | None, transfer_syntax_uid: str) -> str:
+    """The colour space of decoded samples: what the code stream says wins over what the dataset says."""
     stated = facts.photometric_interpretation
     if facts.samples_per_pixel != 3:
         return stated

@@ -29,6 +29,8 @@ ABANDONED_S = 1.0
 QUICK = NATIVE | {RLE}
 """Syntaxes that are decoded about as fast as a file is read: their samples are not kept in the derived cache."""
 MAXIMUM_RETRY_AFTER_S = 30
+FRAMES_FOR_ANOTHER_TIMEOUT = 100
+"""How many frames of an animation add the time of one frame to its limit."""
 
 
 @dataclass(slots=True, eq=False)
@@ -105,8 +107,8 @@ class PixelPool:
             runner.cancel()
         await asyncio.gather(*self._runners, return_exceptions=True)
         self._runners = []
-        for job in [*self._queue, *self._jobs.values()]:
-            _stop(job)
+        for job in self._queue:
+            _fail(job, BusyError("The server is stopping."))
         self._queue.clear()
         if self._sweep is not None:
             await self._sweep
@@ -138,7 +140,8 @@ class PixelPool:
         locations = tuple(source.frame(frame_index) for frame_index in frame_indexes)
         task = Picture(locations, frame_indexes, parameters)
         key = DerivedKey(source.digest, f"picture {frame_indexes} {parameters.cache_name()}")
-        return await self._derived(task, key, kept=True)
+        limit_s = self._frame_timeout_s * (1 + len(frame_indexes) / FRAMES_FOR_ANOTHER_TIMEOUT)
+        return await self._derived(task, key, kept=True, limit_s=limit_s)
 
     async def run(self, function: str, *arguments: Any, timeout_s: float | None = None) -> bytes:
         """Call a function, named "package.module:function", in a worker; it and its arguments can be pickled.
@@ -147,13 +150,13 @@ class PixelPool:
         """
         return await self._shared(Call(function, arguments), None, None, timeout_s or self._frame_timeout_s)
 
-    async def _derived(self, task: Task, key: DerivedKey, *, kept: bool) -> bytes:
+    async def _derived(self, task: Task, key: DerivedKey, *, kept: bool, limit_s: float | None = None) -> bytes:
         if kept and self._cache is not None:
             found = self._cache.find(key)
             if found is not None:
                 self.figures.cached += 1
                 return found
-        return await self._shared(task, key, key if kept else None, self._frame_timeout_s)
+        return await self._shared(task, key, key if kept else None, limit_s or self._frame_timeout_s)
 
     async def _shared(self, task: Task, key: Hashable, cache_key: DerivedKey | None, limit_s: float) -> bytes:
         """Await the job of that key: the one under way, else a new one."""
@@ -212,7 +215,7 @@ class PixelPool:
                 if self._queue:  # it may have been abandoned meanwhile
                     await self._work_on(self._queue.popleft(), seat)
         finally:
-            await seat.leave(patience_s=2.0)
+            await seat.leave(patience_s=0.5)
 
     async def _work_on(self, job: _Job, seat: "_Seat") -> None:
         started = asyncio.get_running_loop().time()
@@ -220,16 +223,16 @@ class PixelPool:
             result = await self._attempts(job, seat)
         except LightboxError as error:
             self.figures.failed += 1
-            if not job.result.done():
-                job.result.set_exception(error)
-                job.result.exception()  # marked as seen: its awaiters may be gone
+            _fail(job, error)
+        except asyncio.CancelledError:
+            _fail(job, BusyError("The server is stopping."))
+            raise
         else:
             self.figures.finished += 1
             if not job.result.done():
                 job.result.set_result(result)
             self._keep_within_limit(job, len(result))
         finally:
-            _stop(job)  # whoever still waits: the pool is being closed in the middle of it
             self._forget(job)
             seconds = asyncio.get_running_loop().time() - started
             self.figures.busy_s += seconds
@@ -267,11 +270,10 @@ class PixelPool:
             self._sweep = asyncio.create_task(asyncio.to_thread(self._cache.sweep))
 
 
-def _stop(job: _Job) -> None:
-    """Answer a job that will not be done."""
+def _fail(job: _Job, error: LightboxError) -> None:
     if not job.result.done():
-        job.result.set_exception(BusyError("The server is stopping."))
-        job.result.exception()  # marked as seen: there may be nobody left to see it
+        job.result.set_exception(error)
+        job.result.exception()  # marked as seen: its awaiters may be gone
 
 
 class _Seat:

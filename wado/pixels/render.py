@@ -1,181 +1,277 @@
-"""Samples → a picture for people: values through their LUTs, resized, windowed, encoded (PS3.18 §8.3.5, PS3.4 N.2)."""
+"""A frame → a picture for people: modality, size, VOI, presentation (PS3.4 N.2, PS3.3 C.11, PS3.18 §8.3.5)."""
 
-from io import BytesIO
+from dataclasses import dataclass
 
-import imagecodecs
 import numpy as np
-import simplejpeg
-from PIL import Image, ImageCms, ImageDraw, ImageFont
+from PIL import Image
 
 from archive.errors import UnprocessableError
 from archive.instances import PixelFacts
-from wado.pixels.decode import Samples, decode, ybr_to_rgb
-from wado.pixels.parameters import GIF, JP2, JPEG, PNG, RenderParameters, Viewport, Window, WindowShape
-from wado.pixels.presentation import Presentation
+from wado.pixels.codestream import check_frame
+from wado.pixels.decode import Decoded, Samples, decode, ybr_to_rgb
+from wado.pixels.parameters import RenderParameters, Viewport, Window, WindowShape
+from wado.pixels.pictures import annotated, encode_picture
+from wado.pixels.presentation import Overlay, Presentation
+from wado.pixels.reduced import decode_reduced, rgb_from_jpeg
+from wado.pixels.syntaxes import EXPLICIT_BE, JPEG_BASELINE, NATIVE
 
-PNG_COMPRESSION = 1
-ANIMATION_FRAME_MS = 80
 MAXIMUM_PICTURE_PIXELS = 64 << 20
-SMALLEST_FONT, FONT_SHARE = 10, 32
-"""Text is a 32nd of the picture's height, but never smaller than 10 pixels."""
+COLOUR = frozenset(("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"))
+LARGEST_TABLE = 1 << 16
+OVERLAY_SHARE = 64
+"""How much of a pixel, of 255, an overlay must cover to show when the picture is made smaller: thin lines stay."""
 
 
-def draw(
-    frame: bytes, facts: PixelFacts, syntax: tuple[str, int], drawing: tuple[Presentation, RenderParameters]
-) -> Samples:
-    """The picture of a frame as (rows, columns) or (rows, columns, 3) of 8 bits.
+@dataclass(frozen=True, slots=True)
+class CodedPicture:
+    """A frame's bytes with all that drawing it needs."""
 
-    `syntax` is the transfer syntax of `frame` and the bit offset of its first sample. Raises UnprocessableError.
+    frame: bytes
+    facts: PixelFacts
+    transfer_syntax_uid: str
+    bit_offset: int
+    presentation: Presentation
+
+
+def render_frame(coded: CodedPicture, parameters: RenderParameters) -> bytes:
+    """The frame as a picture in the media type of the parameters.
+
+    Raises UnprocessableError where it cannot be decoded or drawn.
     """
-    presentation, parameters = drawing
-    decoded = decode(frame, facts, *syntax)
-    samples, colour = decoded.samples, decoded.photometric_interpretation
-    overlay = presentation.overlays(samples.shape)
+    return encode_picture(draw(coded, parameters), parameters, coded.presentation.icc_profile)
+
+
+def draw(coded: CodedPicture, parameters: RenderParameters) -> Samples:
+    """The picture: (rows, columns) or (rows, columns, 3), 8 bits."""
+    geometry = _Geometry.of(coded, parameters.viewport)
+    windowed = parameters.window is not None or coded.presentation.window is not None
+    decoded = _decoded(coded, geometry.halvings if windowed or coded.facts.samples_per_pixel > 1 else 0)
+    samples = decoded.samples
     if samples.ndim == 3:
-        picture = _viewed(_eight_bits(ybr_to_rgb(samples) if colour.startswith("YBR") else samples, facts), parameters)
-    elif presentation.has_palette:
-        picture = _viewed(presentation.coloured(samples), parameters)
+        picture = geometry.fitted(_colour(decoded, coded.facts))
+    elif coded.presentation.palette is not None:
+        picture = geometry.fitted(coded.presentation.palette.look_up(samples))
+    elif coded.facts.photometric_interpretation == "PALETTE COLOR":
+        raise UnprocessableError("The palette of this instance is missing or broken.")
     else:
-        picture = _grey(samples, presentation, parameters)
-    if overlay is not None:
-        covered = _viewed((overlay * np.uint8(255)).astype(np.uint8), parameters) > 127
-        picture = picture.copy()
+        picture = _grey(samples, coded, parameters, geometry)
+    covered = _covered(coded, geometry)
+    if covered is not None:
+        picture = np.array(picture)
         picture[covered] = 255
-    return _annotated(picture, parameters.annotation) if parameters.annotation else picture
+    return annotated(picture, parameters.annotation) if parameters.annotation else picture
 
 
-def encode(picture: Samples, parameters: RenderParameters) -> bytes:
-    """A picture in the media type that is asked for."""
-    if parameters.media_type == JPEG and parameters.icc_profile == "no":
-        shaped = picture if picture.ndim == 3 else picture[..., np.newaxis]
-        space = "RGB" if picture.ndim == 3 else "GRAY"
-        data = simplejpeg.encode_jpeg(np.ascontiguousarray(shaped), quality=parameters.quality, colorspace=space)
-        return bytes(data)
-    if parameters.media_type == JP2:
-        return bytes(
-            imagecodecs.jpeg2k_encode(np.ascontiguousarray(picture), level=parameters.quality, codecformat="jp2")
+@dataclass(frozen=True, slots=True)
+class _Geometry:
+    """From the image to the picture: the part that is shown, flips, and the picture's size."""
+
+    rows: int
+    columns: int
+    part: tuple[int, int, int, int]
+    flipped: tuple[bool, bool]
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, coded: CodedPicture, viewport: Viewport | None) -> "_Geometry":
+        """The viewport's part of the image, as large as it fits into the viewport (PS3.18 §8.3.5.1.3)."""
+        rows, columns = coded.facts.rows, coded.facts.columns
+        pixel_height = coded.presentation.pixel_height
+        left, top, shown_width, shown_height = (
+            viewport.source if viewport and viewport.source else (0, 0, columns, rows)
         )
-    image, sink = Image.fromarray(np.ascontiguousarray(picture)), BytesIO()
-    profile = _profile(parameters.icc_profile)
-    if parameters.media_type == JPEG:
-        image.save(sink, "JPEG", quality=parameters.quality, icc_profile=profile)
-    elif parameters.media_type == PNG:
-        image.save(sink, "PNG", compress_level=PNG_COMPRESSION, icc_profile=profile)
-    elif parameters.media_type == GIF:
-        image.save(sink, "GIF")
+        first_column, first_row = int(left), int(top)
+        end_column = min(columns, first_column + max(1, round(abs(shown_width))))
+        end_row = min(rows, first_row + max(1, round(abs(shown_height))))
+        if first_column >= end_column or first_row >= end_row:
+            raise UnprocessableError("The viewport shows a part that lies outside the image.")
+        part_width, part_height = end_column - first_column, end_row - first_row
+        tall, wide = part_height * max(1.0, pixel_height), part_width * max(1.0, 1 / pixel_height)
+        scale = min(viewport.width / wide, viewport.height / tall) if viewport else 1.0
+        height, width = max(1, round(tall * scale)), max(1, round(wide * scale))
+        if height * width > MAXIMUM_PICTURE_PIXELS:
+            raise UnprocessableError("The picture would be too large.")
+        part = (first_row, end_row, first_column, end_column)
+        return cls(rows, columns, part, (shown_height < 0, shown_width < 0), height, width)
+
+    @property
+    def halvings(self) -> int:
+        """How often the image may be halved before it is smaller than the picture; 0 where only a part is shown."""
+        if self.part != (0, self.rows, 0, self.columns):
+            return 0
+        return max(0, min(self.rows // self.height, self.columns // self.width).bit_length() - 1)
+
+    def fitted(self, values: Samples) -> Samples:
+        """Cut, flip and scale; values may already be a reduced image of the whole."""
+        if values.shape[:2] == (self.rows, self.columns):
+            first_row, end_row, first_column, end_column = self.part
+            values = values[first_row:end_row, first_column:end_column]
+        vertical, horizontal = self.flipped
+        values = values[:: -1 if vertical else 1, :: -1 if horizontal else 1]
+        if values.shape[:2] == (self.height, self.width):
+            return values
+        return _scaled(values, self.height, self.width)
+
+
+def _scaled(values: Samples, height: int, width: int) -> Samples:
+    """Means when made smaller, lines between samples when made larger."""
+    image = Image.fromarray(np.ascontiguousarray(values))
+    smaller = height < values.shape[0] or width < values.shape[1]
+    if smaller:
+        factors = max(1, values.shape[1] // width), max(1, values.shape[0] // height)
+        if factors != (1, 1):
+            image = image.reduce(factors)
+    method = Image.Resampling.BOX if smaller else Image.Resampling.BILINEAR
+    return np.asarray(image if image.size == (width, height) else image.resize((width, height), method))
+
+
+def _decoded(coded: CodedPicture, halvings: int) -> Decoded:
+    """The samples; at a fraction of their size where that is all the picture needs and the code stream has it."""
+    facts, syntax = coded.facts, coded.transfer_syntax_uid
+    if facts.samples_per_pixel > 1 and (facts.photometric_interpretation not in COLOUR or facts.samples_per_pixel != 3):
+        raise UnprocessableError("Pictures of this colour space cannot be drawn.")
+    if halvings and coded.presentation.palette is None and coded.presentation.modality_lut is None:
+        reduced = decode_reduced(coded.frame, facts, syntax, halvings)
+        if reduced is not None:
+            return reduced
+    if syntax == JPEG_BASELINE and facts.samples_per_pixel == 3:
+        header = check_frame(coded.frame, facts, syntax)
+        rgb = rgb_from_jpeg(coded.frame, facts, header) if header is not None else None
+        if rgb is not None:
+            return Decoded(rgb, "RGB")
+    return decode(coded.frame, facts, syntax, coded.bit_offset)
+
+
+def _colour(decoded: Decoded, facts: PixelFacts) -> Samples:
+    samples = decoded.samples
+    if samples.dtype != np.uint8 or facts.bits_stored < 8:
+        highest = (1 << facts.bits_stored) - 1
+        samples = np.clip(samples * (255.0 / highest) + 0.5, 0, 255).astype(np.uint8)
+    return ybr_to_rgb(samples) if decoded.photometric_interpretation.startswith("YBR") else samples
+
+
+def _grey(samples: Samples, coded: CodedPicture, parameters: RenderParameters, geometry: _Geometry) -> Samples:
+    """A window alone is drawn after scaling: fewer pixels, and means of values. Tables are taken before it."""
+    presentation = coded.presentation
+    samples = _stored_values(samples, coded.facts)
+    window = parameters.window or presentation.window
+    if presentation.modality_lut is None and not (window is None and presentation.voi_lut is not None):
+        if window is None:
+            window = _own_window(samples, presentation)
+        values = geometry.fitted(_float(samples, coded.facts))
+        grey = _windowed(values, window, presentation.slope, presentation.intercept)
     else:
-        raise UnprocessableError("Pictures of this media type cannot be made.")
-    return sink.getvalue()
+        grey = geometry.fitted(_through_tables(samples, presentation, window))
+    return np.subtract(255, grey, dtype=np.uint8) if presentation.inverted else grey
 
 
-def animate(pictures: list[Samples]) -> bytes:
-    """Several pictures as one GIF that repeats."""
-    images, sink = [Image.fromarray(np.ascontiguousarray(picture)) for picture in pictures], BytesIO()
-    images[0].save(sink, "GIF", save_all=True, append_images=images[1:], duration=ANIMATION_FRAME_MS, loop=0)
-    return sink.getvalue()
+def _stored_values(samples: Samples, facts: PixelFacts) -> Samples:
+    """Samples whose High Bit is not next to Bits Stored are moved down."""
+    spare = facts.high_bit + 1 - facts.bits_stored
+    if spare <= 0 or samples.dtype.kind == "f" or facts.high_bit >= facts.bits_allocated:
+        return samples
+    above = facts.bits_allocated - 1 - facts.high_bit
+    return np.right_shift(np.left_shift(samples, above), above + spare)
 
 
-def _grey(samples: Samples, presentation: Presentation, parameters: RenderParameters) -> Samples:
-    """Modality, then size, then VOI: a window on fewer pixels costs less, and averages are of values, not of greys."""
-    values = presentation.modality_values(samples)
-    window = parameters.window or presentation.window()
-    if window is None and not presentation.has_voi_lut:
-        window = _whole_range(samples, values, presentation)
-    values = _viewed(values, parameters)
-    if window is not None:
-        grey = windowed(values, window)
-    else:
-        looked_up, highest = presentation.voi_values(values)
-        grey = np.clip(looked_up * (255.0 / highest), 0, 255).astype(np.uint8)
-    return np.subtract(255, grey, dtype=np.uint8) if presentation.is_inverted else grey
+def _float(samples: Samples, facts: PixelFacts) -> Samples:
+    """Single precision: exact up to 24 bits, and no screen shows a difference beyond."""
+    values = samples.astype(np.float32)
+    if facts.pixel_keyword != "PixelData":
+        np.nan_to_num(values, copy=False)
+    return values
 
 
-def windowed(values: Samples, window: Window) -> Samples:
-    """Values → 0…255 by the formulas of PS3.3 C.11.2.1.2 and C.11.2.1.3."""
+def _windowed(values: Samples, window: Window, slope: float = 1.0, intercept: float = 0.0) -> Samples:
+    """Stored values → 0…255 through slope, intercept and window (PS3.3 C.11.2.1.2, C.11.2.1.3)."""
     center, width = window.center, window.width
     if window.shape is WindowShape.SIGMOID:
         with np.errstate(over="ignore"):
-            scaled = 255.0 / (1.0 + np.exp(-4.0 * (values - center) / width))
-    elif window.shape is WindowShape.LINEAR_EXACT:
-        scaled = (values - (center - width / 2)) * (255.0 / width)
-    elif width <= 1:
-        scaled = np.where(values > center - 0.5, 255.0, 0.0)
+            scaled = 255.0 / (1.0 + np.exp((values * slope + (intercept - center)) * (-4.0 / width)))
+    elif window.shape is WindowShape.LINEAR and width <= 1:
+        scaled = np.where(values * slope + intercept > center - 0.5, 255.0, 0.0)
     else:
-        scaled = ((values - (center - 0.5)) / (width - 1) + 0.5) * 255.0
-    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+        if window.shape is WindowShape.LINEAR:
+            center, width = center - 0.5, width - 1
+        gain = 255.0 / width
+        scaled = values * np.float32(slope * gain)
+        scaled += np.float32((intercept - center) * gain + 127.5)
+    np.clip(scaled, 0, 255, out=scaled)
+    scaled += 0.5
+    return scaled.astype(np.uint8)
 
 
-def _whole_range(samples: Samples, values: Samples, presentation: Presentation) -> Window:
-    """All values that are image, for a dataset that says nothing."""
-    image = values
+def _own_window(samples: Samples, presentation: Presentation) -> Window:
+    """From the smallest to the largest value that is image, for a dataset that names no window."""
+    image = samples[np.isfinite(samples)] if samples.dtype.kind == "f" else samples
     if presentation.padding is not None:
         low, high = presentation.padding
-        image = values[(samples < low) | (samples > high)]
-    image = image[np.isfinite(image)]
+        image = image[(image < low) | (image > high)]
     if image.size == 0:
         return Window(0.5, 1.0, WindowShape.LINEAR_EXACT)
-    low, high = float(image.min()), float(image.max())
-    return Window((low + high) / 2, max(high - low, 1e-6), WindowShape.LINEAR_EXACT)
+    ends = [float(end) * presentation.slope + presentation.intercept for end in (image.min(), image.max())]
+    low, high = min(ends), max(ends)
+    if low == high:  # an image of one value: black where it is nothing, else white
+        low, high = min(low, 0.0), max(high, low + 1.0 if low <= 0 else low)
+    return Window((low + high) / 2, high - low, WindowShape.LINEAR_EXACT)
 
 
-def _eight_bits(samples: Samples, facts: PixelFacts) -> Samples:
-    if samples.dtype == np.uint8:
-        return samples
-    shift = max(0, facts.bits_stored - 8)
-    return np.clip(np.right_shift(samples, shift), 0, 255).astype(np.uint8)
+def _through_tables(samples: Samples, presentation: Presentation, window: Window | None) -> Samples:
+    """Modality and VOI tables, worked out once for each stored value that occurs, not for each pixel."""
+    if samples.dtype.kind == "f":
+        return _greys_of(samples, presentation, window)
+    low, high = int(samples.min()), int(samples.max())
+    if high - low >= LARGEST_TABLE:
+        return _greys_of(samples, presentation, window)
+    table = _greys_of(np.arange(low, high + 1), presentation, window)
+    greys: Samples = table[samples.astype(np.int64) - low]
+    return greys
 
 
-def _viewed(values: Samples, parameters: RenderParameters) -> Samples:
-    """The part and the size that the viewport asks for; never larger than the part itself."""
-    viewport = parameters.viewport
-    if viewport is None:
-        return values
-    part = _part(values, viewport)
-    rows, columns = part.shape[:2]
-    scale = min(viewport.width / columns, viewport.height / rows)
-    if viewport.source is None:
-        scale = min(scale, 1.0)
-    width, height = max(1, round(columns * scale)), max(1, round(rows * scale))
-    if width * height > MAXIMUM_PICTURE_PIXELS:
-        raise UnprocessableError("The picture would be too large.")
-    if (width, height) == (columns, rows):
-        return part
-    image = Image.fromarray(np.ascontiguousarray(part))
-    method = Image.Resampling.BOX if scale <= 0.5 else Image.Resampling.BILINEAR
-    return np.asarray(image.resize((width, height), method, reducing_gap=2.0 if scale < 0.5 else None))
+def _greys_of(stored: Samples, presentation: Presentation, window: Window | None) -> Samples:
+    if presentation.modality_lut is not None:
+        values: Samples = presentation.modality_lut.look_up(stored).astype(np.float64)
+    else:
+        values = stored * presentation.slope + presentation.intercept
+    if window is not None:
+        return _windowed(np.asarray(values, np.float64), window)
+    if presentation.voi_lut is not None:
+        scaled = presentation.voi_lut.look_up(values) * (255.0 / presentation.voi_lut.highest)
+        greys: Samples = np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
+        return greys
+    return _windowed(values, _own_window(values, Presentation()))
 
 
-def _part(values: Samples, viewport: Viewport) -> Samples:
-    """The source region, flipped where its width or height is negative. Raises UnprocessableError outside the image."""
-    if viewport.source is None:
-        return values
-    left, top, width, height = viewport.source
-    first_column, first_row = int(left), int(top)
-    part = values[
-        first_row : first_row + max(1, round(abs(height))), first_column : first_column + max(1, round(abs(width)))
-    ]
-    if part.size == 0:
-        raise UnprocessableError("The viewport shows a part that lies outside the image.")
-    if width < 0:
-        part = part[:, ::-1]
-    return part[::-1] if height < 0 else part
-
-
-def _annotated(picture: Samples, lines: tuple[str, ...]) -> Samples:
-    """Lines of text in the upper left corner, white with a dark border."""
-    image = Image.fromarray(np.ascontiguousarray(picture))
-    size = max(SMALLEST_FONT, picture.shape[0] // FONT_SHARE)
-    font = ImageFont.load_default(size)
-    canvas = ImageDraw.Draw(image)
-    for number, line in enumerate(lines):
-        canvas.text(
-            (size // 2, size // 2 + number * size * 1.2), line, "white", font, stroke_width=1, stroke_fill="black"
-        )
-    return np.asarray(image)
-
-
-def _profile(name: str) -> bytes | None:
-    """The ICC profile to embed: sRGB, the space that our pictures are in (others are not shipped)."""
-    if name == "no":
+def _covered(coded: CodedPicture, geometry: _Geometry) -> Samples | None:
+    """Pixels of the picture that an overlay covers."""
+    facts, overlays = coded.facts, coded.presentation.overlays
+    planes = [_placed(overlay, facts) for overlay in overlays]
+    planes += [plane for bit in coded.presentation.overlay_bits if (plane := _embedded(coded, bit)) is not None]
+    if not planes:
         return None
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    whole = np.logical_or.reduce(planes)
+    covered: Samples = geometry.fitted(whole.astype(np.uint8) * np.uint8(255)) >= OVERLAY_SHARE
+    return covered
+
+
+def _placed(overlay: Overlay, facts: PixelFacts) -> Samples:
+    """The overlay where it lies in the image; what reaches outside is cut."""
+    covered = np.zeros((facts.rows, facts.columns), bool)
+    part = overlay.plane[max(0, -overlay.top) :, max(0, -overlay.left) :]
+    top, left = max(0, overlay.top), max(0, overlay.left)
+    part = part[: max(0, facts.rows - top), : max(0, facts.columns - left)]
+    covered[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return covered
+
+
+def _embedded(coded: CodedPicture, bit: int) -> Samples | None:
+    """An overlay in an unused bit of native samples (PS3.5 §8.1.2, retired)."""
+    facts = coded.facts
+    if coded.transfer_syntax_uid not in NATIVE or facts.samples_per_pixel != 1 or facts.bits_allocated not in (8, 16):
+        return None
+    if not 0 <= bit < facts.bits_allocated or facts.high_bit - facts.bits_stored < bit <= facts.high_bit:
+        return None
+    order = ">" if coded.transfer_syntax_uid == EXPLICIT_BE else "<"
+    containers = np.frombuffer(coded.frame, f"{order}u{facts.bits_allocated // 8}", facts.rows * facts.columns)
+    return ((containers >> bit) & 1).astype(bool).reshape(facts.rows, facts.columns)

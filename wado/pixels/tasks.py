@@ -7,9 +7,10 @@ from typing import Any, Protocol
 
 from archive.errors import UnprocessableError
 from wado.pixels.decode import Samples
+from wado.pixels.drawing_attributes import PresentationReader
 from wado.pixels.parameters import RenderParameters
-from wado.pixels.presentation import Presentation
-from wado.pixels.render import animate, draw, encode
+from wado.pixels.pictures import encode_animation
+from wado.pixels.render import CodedPicture, draw, render_frame
 from wado.pixels.source import FrameLocation, FrameReader
 from wado.pixels.syntaxes import NATIVE
 from wado.pixels.transcode import native_frame, native_samples, transcode_frame
@@ -18,10 +19,18 @@ Result = bytes | Samples
 """What a task gives: bytes, or samples whose bytes are taken in row order."""
 
 
+class Tools:
+    """What a worker keeps from one task to the next."""
+
+    def __init__(self) -> None:
+        self.frames = FrameReader()
+        self.presentations = PresentationReader()
+
+
 class Task(Protocol):
     """One piece of work. It is pickled on its way to the worker; what comes back is bytes only."""
 
-    def perform(self, reader: FrameReader) -> Result: ...
+    def perform(self, tools: Tools) -> Result: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +39,9 @@ class NativeFrame:
 
     location: FrameLocation
 
-    def perform(self, reader: FrameReader) -> Result:
+    def perform(self, tools: Tools) -> Result:
         location = self.location
-        frame = reader.read(location)
+        frame = tools.frames.read(location)
         facts, syntax = location.facts, location.transfer_syntax_uid
         if syntax in NATIVE or facts.bits_allocated == 1:
             return native_frame(frame, facts, syntax, location.bit_offset)
@@ -46,9 +55,9 @@ class TranscodedFrame:
     location: FrameLocation
     target: str
 
-    def perform(self, reader: FrameReader) -> Result:
+    def perform(self, tools: Tools) -> Result:
         location = self.location
-        frame = reader.read(location)
+        frame = tools.frames.read(location)
         return transcode_frame(frame, location.facts, location.transfer_syntax_uid, self.target, location.bit_offset)
 
 
@@ -60,17 +69,18 @@ class Picture:
     frame_indexes: tuple[int, ...]
     parameters: RenderParameters
 
-    def perform(self, reader: FrameReader) -> Result:
-        pictures = [
-            self._draw(reader, location, frame_index)
-            for location, frame_index in zip(self.locations, self.frame_indexes, strict=True)
-        ]
-        return animate(pictures) if len(pictures) > 1 else encode(pictures[0], self.parameters)
+    def perform(self, tools: Tools) -> Result:
+        if len(self.locations) == 1:
+            return render_frame(self._coded(tools, 0), self.parameters)
+        first = tools.presentations.read(self.locations[0].path, self.frame_indexes[0])
+        pictures = (draw(self._coded(tools, place), self.parameters) for place in range(len(self.locations)))
+        return encode_animation(pictures, first.frame_ms)
 
-    def _draw(self, reader: FrameReader, location: FrameLocation, frame_index: int) -> Samples:
-        presentation = Presentation.read(location.path, frame_index)
-        syntax = (location.transfer_syntax_uid, location.bit_offset)
-        return draw(reader.read(location), location.facts, syntax, (presentation, self.parameters))
+    def _coded(self, tools: Tools, place: int) -> CodedPicture:
+        location = self.locations[place]
+        presentation = tools.presentations.read(location.path, self.frame_indexes[place])
+        frame = tools.frames.read(location)
+        return CodedPicture(frame, location.facts, location.transfer_syntax_uid, location.bit_offset, presentation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +90,7 @@ class Call:
     name: str
     arguments: tuple[Any, ...]
 
-    def perform(self, reader: FrameReader) -> Result:
+    def perform(self, tools: Tools) -> Result:
         module, _, function = self.name.partition(":")
         called: Callable[..., object] = getattr(import_module(module), function)
         result = called(*self.arguments)

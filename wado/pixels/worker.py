@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from archive.errors import LightboxError
 from wado.pixels.arena import Arena
 from wado.pixels.cache import write_derived
-from wado.pixels.source import FrameReader
-from wado.pixels.tasks import Result, Task
+from wado.pixels.tasks import Result, Task, Tools
 
 REQUEST_HEAD = struct.Struct("<I")
 REPLY = struct.Struct("<BQ200s")
@@ -43,18 +42,18 @@ def main(arguments: list[str]) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     limit = _address_space_bytes() + memory_bytes
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    reader = FrameReader()
+    tools = Tools()
     with socket.socket(fileno=socket_descriptor) as connection, Arena(arena_descriptor) as arena:
         connection.sendall(REPLY.pack(DONE, 0, b""))  # ready
         while (request := _receive(connection)) is not None:
-            _serve(request, connection, arena, reader)
+            _serve(request, connection, arena, tools)
 
 
-def _serve(request: Request, connection: socket.socket, arena: Arena, reader: FrameReader) -> None:
+def _serve(request: Request, connection: socket.socket, arena: Arena, tools: Tools) -> None:
     _limit_cpu(request.cpu_s)
     result: Result = b""
     try:
-        result = request.task.perform(reader)
+        result = request.task.perform(tools)
         reply = REPLY.pack(DONE, arena.put(result), b"")
     except LightboxError as error:
         reply = REPLY.pack(FAILED, 0, f"{error.code}\n{error.message}".encode()[:200])
