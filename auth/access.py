@@ -39,6 +39,8 @@ MAXIMUM_CACHED = 5_000
 WATCH_EVERY_S = 0.5
 RESTART_S = 5.0
 URL_CREDENTIALS = frozenset({"token", "access_token", "auth_token", "api_key", "apikey", "ticket", "authorization"})
+OPEN_ROOTS = ("dicom-web", "t", "shl", "wado")
+"""Roots that take no cookie: a request brings a secret of its own, so any site may send it."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 PRINCIPAL: web.RequestKey[Principal] = web.RequestKey("PRINCIPAL", Principal)
@@ -255,7 +257,7 @@ def root_of(request: web.Request) -> str:
 
 def require_same_site(request: web.Request, public_base: str) -> None:
     """A request that changes something and rides on a cookie must come from our own pages (CSRF)."""
-    if request.path.split("/")[1] in ("dicom-web", "t"):
+    if request.path.split("/")[1] in OPEN_ROOTS:
         return  # no cookie is looked at on these roots
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:

@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler
 
 from archive.audit import Action, Event, Outcome
 from archive.errors import ForbiddenError, LightboxError
-from auth.access import ACCESS, Access, access_middleware, principal_of, root_of
+from auth.access import ACCESS, OPEN_ROOTS, Access, access_middleware, principal_of, root_of
 from auth.principals import Kind, Principal
 
 CORS_HEADERS = {
@@ -95,7 +95,7 @@ def is_dicomweb(request: web.Request) -> bool:
 
 def is_open_root(request: web.Request) -> bool:
     """Roots that take no cookie: any site may ask here, as it has to bring a secret of its own."""
-    return request.path.split("/")[1] in ("dicom-web", "t", "wado")
+    return request.path.split("/")[1] in OPEN_ROOTS
 
 
 def is_download(response: web.StreamResponse) -> bool:

@@ -5,9 +5,10 @@ from typing import Any
 from aiohttp import web
 
 from archive.errors import ForbiddenError, NotFoundError
-from auth import owner_routes, staff_routes
+from auth import elsewhere_routes, owner_routes, staff_routes
 from auth.access import ACCESS, principal_of, require_read
 from auth.bodies import read_body
+from auth.elsewhere import ways
 from auth.opening import Step, close_session, give_password, open_link
 from auth.people import NewPerson, give_code, give_passkey, give_totp, passkey_options, send_code
 from auth.principals import Kind, Principal
@@ -20,7 +21,7 @@ from auth.tickets import DEFAULT_TTL_S, NewTicket, Ticket, create_ticket, end_ti
 
 def routes() -> list[web.RouteDef]:
     """All URLs of the API."""
-    return [*share_routes(), *owner_routes.routes(), *staff_routes.routes()]
+    return [*share_routes(), *owner_routes.routes(), *staff_routes.routes(), *elsewhere_routes.routes()]
 
 
 def share_routes() -> list[web.RouteDef]:
@@ -123,7 +124,14 @@ async def post_ticket(request: web.Request) -> web.Response:
     new = NewTicket(principal.share_id, body.text("label", ""), body.number("ttl_s", DEFAULT_TTL_S) or 0)
     new.check()
     ticket_id, ticket = await access.database.write(create_ticket, new, access.clock())
-    return web.json_response({"id": ticket_id, "ticket": ticket, "root": f"/t/{ticket}/dicom-web"}, status=201)
+    told = {
+        "id": ticket_id,
+        "ticket": ticket,
+        "root": f"/t/{ticket}/dicom-web",
+        "root_url": f"{access.public_base}/t/{ticket}/dicom-web",
+        "ways": ways(access.public_base, ticket, sorted(principal.scope.study_uids or ())),
+    }
+    return web.json_response(told, status=201)
 
 
 async def get_tickets(request: web.Request) -> web.Response:
