@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawing import stored  # noqa: F401 - a fixture of these tests
 from numpy.typing import NDArray
 from pydicom.data import get_testdata_files
 
