@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from aiohttp import hdrs, web
 
 from archive.attributes import ATTRIBUTES
-from archive.dicomweb.payload import root_of
+from archive.dicomweb.payload import Answer, root_of, send_answer
 from archive.dicomweb.transactions import Transaction
 
 OPENAPI_VERSION = "3.1.0"
@@ -57,42 +58,44 @@ class Description:
 def openapi_routes(description: Description) -> list[web.RouteDef]:
     """`/openapi.json` for the whole server, `{root}/openapi.json` for what lies below one root."""
 
-    async def send_whole(request: web.Request) -> web.Response:
-        """This description."""
-        return web.json_response(describe(request.app.router, description))
-
-    def send_below(root: str) -> Callable[[web.Request], Any]:
-        async def send(request: web.Request) -> web.Response:
-            """The description of the resources below this root."""
-            return web.json_response(describe(request.app.router, description, below=(root, str(root_of(request)))))
-
-        return send
-
     return [
-        web.get("/openapi.json", send_whole),
-        *(web.get(f"{root}/openapi.json", send_below(root)) for root in description.tables if root),
+        web.get("/openapi.json", _Described(description, "").send),
+        *(web.get(f"{root}/openapi.json", _Described(description, root).send) for root in description.tables if root),
     ]
 
 
-def describe(
-    router: web.UrlDispatcher, description: Description, *, below: tuple[str, str] | None = None
-) -> dict[str, Any]:
-    """The description; `below` is a root's template and its URL, and makes paths relative to it."""
+class _Described:
+    """The description below a root, or of all; made once, when the router has every route."""
+
+    def __init__(self, description: Description, root: str) -> None:
+        self._description, self._root = description, root
+        self._made: dict[str, Any] | None = None
+
+    async def send(self, request: web.Request) -> web.Response:
+        """The description of the resources below this root, as OpenAPI 3.1."""
+        if self._made is None:
+            self._made = describe(request.app.router, self._description, self._root)
+        url = str(root_of(request)) if self._root else "/"
+        body = orjson.dumps({**self._made, "servers": [{"url": url}]})
+        return await send_answer(request, Answer(body, media_type="application/json"))
+
+
+def describe(router: web.UrlDispatcher, description: Description, prefix: str = "") -> dict[str, Any]:
+    """Everything that lies below a path; the paths in the description are relative to it."""
     known = description.transactions()
     paths: dict[str, dict[str, Any]] = {}
     names: set[str] = set()
-    prefix, url = below if below is not None else ("", "/")
     for method, template, handler in routes_of(router):
         if not f"{template}/".startswith(f"{prefix}/"):
             continue
         path = template.removeprefix(prefix) or "/"
-        operation = _operation(method, path, handler, known.get((method, template)))
+        operation = _operation(method, template, handler, known.get((method, template)))
+        operation["parameters"] = [_path_parameter(name) for name in _VARIABLE.findall(path)] + operation["parameters"]
         operation["operationId"] = _unused(operation["operationId"], names)
         paths.setdefault(path, {})[method.lower()] = operation
     return {
         "openapi": OPENAPI_VERSION,
         "info": {"title": description.title, "version": description.version},
-        "servers": [{"url": url}],
         "paths": paths,
         "components": {
             "schemas": {"Problem": PROBLEM},
@@ -114,12 +117,14 @@ def routes_of(router: web.UrlDispatcher) -> Iterable[tuple[str, str, Callable[..
             yield method, route.resource.canonical, route.handler
 
 
-def _operation(method: str, path: str, handler: Callable[..., Any], transaction: Transaction | None) -> dict[str, Any]:
+def _operation(
+    method: str, template: str, handler: Callable[..., Any], transaction: Transaction | None
+) -> dict[str, Any]:
     said = inspect.getdoc(handler) or ""
     operation: dict[str, Any] = {
         "operationId": transaction.name if transaction else getattr(handler, "__name__", "send"),
         "summary": said.partition("\n")[0] or (transaction.name if transaction else ""),
-        "parameters": [_path_parameter(name) for name in _VARIABLE.findall(path)],
+        "parameters": [],
         "responses": {
             "2XX": {"description": "Done."},
             "default": {
@@ -128,9 +133,9 @@ def _operation(method: str, path: str, handler: Callable[..., Any], transaction:
             },
         },
     }
-    if path.startswith(("/s/", "/api/")):
+    if template.startswith(("/s/", "/api/")):
         operation["security"] = [{"session": []}]
-    elif path.startswith(("/dicom-web", "/wado")):
+    elif template.startswith(("/dicom-web", "/wado")):
         operation["security"] = [{"token": []}]
     if transaction is not None:
         _add_transaction(operation, method, transaction)

@@ -21,7 +21,7 @@ from archive.identifiers import Digest, InstanceUID, SeriesUID, StudyUID
 from archive.index.writer import NewInstance, add_instances, count_again
 from archive.scope import Scope
 
-PURGED_AT_ONCE = 500
+PURGED_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def restore_instances(connection: sa.Connection, batch: Sequence[NewInstance], n
 
 
 def purge(connection: sa.Connection, chain: Chain | None, before_ms: int, remove: Callable[[Digest], None]) -> int:
-    """Forget what was deleted before a time, some hundred instances at once; how many these were.
+    """Forget what was deleted before a time, some at once, as each file that goes holds the index up; how many.
 
     `remove` is called with each blob that nothing names any more. It is called before the change is on the disk: a
     crash in between finds the blob gone, and comes here again.
