@@ -20,6 +20,7 @@ import pydicom
 import pyotp
 import pytest
 import requests
+import servers
 from aiosmtpd.controller import Controller
 from axe_playwright_python.async_playwright import Axe
 from chromium import CHROMIUM, DESKTOP, FLAGS, save_screenshot
@@ -97,6 +98,9 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
         "QUIET_S": "2",
         "SMS_URL": f"file:{tmp_path}/sms.jsonl",
     }
+    port = free_port()
+    monkeypatch.setattr(servers, "free_port", lambda: port)
+    settings["PUBLIC_BASE"] = f"http://localhost:{port}"  # passkeys need a name, and take this one without TLS
     for name, value in settings.items():
         monkeypatch.setenv(f"LIGHTBOX_{name}", value)
     with running_server(tmp_path / "data") as server:
@@ -360,9 +364,7 @@ async def test_a_passkey_is_set_up_after_a_code_and_opens_the_images_alone(house
         await desk.check("[name=channels][value=email]")
         await desk.click("button:has-text('Save and send')")
         store_study(house, "PAT-1", "ACC-1", slices=2)
-        # Passkeys need a name for the relying party, so everyone comes by `localhost`.
-        link = (await house.sink.link("zoe@example.org", "o")).replace("127.0.0.1", "localhost")
-        await owner_opens(house, owner, link)
+        await owner_opens(house, owner, await house.sink.link("zoe@example.org", "o"))
         await owner.wait_for_selector("h1:has-text('Your images are here')", timeout=15_000)
         await owner.click("#check button")
         await owner.wait_for_selector(".ticks li")
@@ -379,7 +381,6 @@ async def test_a_passkey_is_set_up_after_a_code_and_opens_the_images_alone(house
             "automaticPresenceSimulation": True,
         }
         await devtools.send("WebAuthn.addVirtualAuthenticator", {"options": authenticator})
-        url = url.replace("127.0.0.1", "localhost")
         await opens(friend, url)
         await gives_code(house, friend)
         await friend.wait_for_selector("h1:has-text('Set up a passkey')")
