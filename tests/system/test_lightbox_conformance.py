@@ -7,6 +7,7 @@ from servers import running_server
 
 from conformance.cli import main
 
+
 def test_lightbox_fails_no_case_that_counts_and_skips_none(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
     with running_server(tmp_path / "data") as server:
