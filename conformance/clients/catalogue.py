@@ -34,6 +34,13 @@ CLIENTS = (
     Client("dicomtrolley (PyPI)", "drive_dicomtrolley", pip=("dicomtrolley>=4.1,<5",)),
     Client("wsidicom (PyPI)", "drive_wsidicom", pip=("wsidicom>=0.36,<1", "dicomweb-client>=0.60,<1")),
     Client("dicomslide (PyPI)", "drive_dicomslide", pip=("dicomslide>=0.7.2,<1", "dicomweb-client>=0.60,<1")),
+    Client(
+        "@cornerstonejs/dicom-image-loader (npm)",
+        "drive_cornerstone",
+        pip=("playwright>=1.55",),
+        npm=("@cornerstonejs/dicom-image-loader@5", "@cornerstonejs/core@5", "esbuild"),
+        programs=("chromium",),
+    ),
 )
 
 

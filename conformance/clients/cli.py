@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import secrets
 import subprocess
 import sys
@@ -144,14 +145,18 @@ def _command(client: Client, environments: Environments) -> tuple[list[str], str
     """What starts the client's driver, the client's version, and the folder to start it in."""
     for name in client.programs:
         program(name)
+    place, version = HERE, ""
     if client.npm:
         place = environments.node(client.npm)
-        package = client.npm[0].rpartition("@")[0]
-        version = json.loads((place / "node_modules" / package / "package.json").read_text(encoding="utf-8"))["version"]
+        package = place / "node_modules" / client.npm[0].rpartition("@")[0] / "package.json"
+        version = json.loads(package.read_text(encoding="utf-8"))["version"]
+    if client.driver.endswith(".mjs"):
         return [program("node"), str(HERE / client.driver)], version, place
     python = environments.python(client.pip)
-    version = python_version_of(python, client.pip[0].partition(">")[0]) if client.pip else _version(client.programs[0])
-    return [python, "-m", f"conformance.clients.{client.driver}"], version, HERE
+    if not client.npm:
+        name = re.split(r"[<>=@]", client.pip[0])[0] if client.pip else client.programs[0]
+        version = python_version_of(python, name) if client.pip else _version(name)
+    return [python, "-m", f"conformance.clients.{client.driver}"], version, place
 
 
 def _version(name: str) -> str:

@@ -19,13 +19,13 @@ def find(task: Task) -> str:
     slide = _slide(task)
     columns, rows = task.slide["columns"], task.slide["rows"]
     got = [tuple(map(int, each)) for each in slide.total_pixel_matrix_dimensions]
-    same("dimensions", got, [(columns, rows), (columns // 2, rows // 2)])
-    return f"levels {got}"
+    same("dimensions", got, [(rows, columns), (rows // 2, columns // 2)])
+    return f"levels (rows, columns) {got}"
 
 
 def read_region(task: Task) -> str:
     top, left, height, width = REGION
-    region = _slide(task).get_image_region(pixel_indices=(top, left), level=0, size=(height, width))
+    region = _slide(task).get_image_region(offset=(top, left), level=0, size=(height, width))
     whole = np.frombuffer(Path(task.slide["picture"]).read_bytes(), dtype=np.uint8)
     whole = whole.reshape(task.slide["rows"], task.slide["columns"], 3)
     same("shape", region.shape, (height, width, 3))

@@ -58,7 +58,11 @@ def download_metadata(task: Task) -> str:
 
 
 def _find(task: Task, level: Any) -> Any:
-    query = HierarchicalQuery(query_level=level, StudyInstanceUID=task.samples[0]["study"])
+    one = task.samples[0]
+    uids = {"StudyInstanceUID": one["study"], "SeriesInstanceUID": one["series"]}
+    if level == QueryLevels.SERIES:
+        del uids["SeriesInstanceUID"]
+    query = HierarchicalQuery(query_level=level, **uids)
     return QidoRS(_session(task), task.base).find_study(query)
 
 

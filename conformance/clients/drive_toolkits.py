@@ -14,8 +14,7 @@ from conformance.clients.task import Task, Wrong, run_steps, same
 
 LIMIT_S = 60
 EXPLICIT = "1.2.840.10008.1.2.1"
-NOT_IN_DCMTK = {"jpeg-2000", "htj2k"}  # DCMTK has no JPEG 2000
-NOT_IN_GDCM = {"htj2k"}  # nor GDCM 3.0 its high throughput
+NOT_IN_GDCM = {"htj2k"}  # GDCM 3.0 does not know it
 
 
 def dcmtk_as_stored(task: Task) -> str:
@@ -54,9 +53,9 @@ def gdcm_as_stored(task: Task) -> str:
     decoded = 0
     for sample in task.samples:
         path = _retrieved(task, sample, "*")
-        if "Transfer" not in _run("gdcminfo", str(path)) and sample["name"] not in NOT_IN_GDCM:
-            raise Wrong(f"{sample['name']}: gdcminfo does not know what it is")
         if sample["name"] not in NOT_IN_GDCM:
+            if "TransferSyntax" not in _run("gdcminfo", str(path)):
+                raise Wrong(f"{sample['name']}: gdcminfo does not know what it is")
             _run("gdcmconv", "--raw", str(path), str(path.with_suffix(".native")))
             _same_pixels(sample, path.with_suffix(".native"))
             decoded += 1
@@ -73,7 +72,6 @@ def gdcm_explicit(task: Task) -> str:
 
 
 def dciodvfy_finds_nothing_new(task: Task) -> str:
-    seen = 0
     for sample in [*task.samples, task.slide]:
         before = _complaints(Path(sample["path"]))
         for transfer_syntax in ("*", EXPLICIT):
@@ -81,7 +79,6 @@ def dciodvfy_finds_nothing_new(task: Task) -> str:
             new = sorted(after - before)
             if new:
                 raise Wrong(f"{sample['name']} as {transfer_syntax}: {new[:3]}")
-            seen += len(after)
     return f"{2 * len(task.samples) + 2} files, no new complaint"
 
 

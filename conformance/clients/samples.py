@@ -92,7 +92,7 @@ def _unsigned(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.ascontiguousarray(pixels.astype(np.uint16))
 
 
-def _encapsulated(dataset: Dataset, stream: bytes, transfer_syntax: str) -> None:
+def _encapsulated(dataset: Dataset, stream: bytes | bytearray, transfer_syntax: str) -> None:
     dataset.PixelData = encapsulate([bytes(stream)])
     dataset["PixelData"].VR = "OB"
     dataset["PixelData"].is_undefined_length = True

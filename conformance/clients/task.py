@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ class Step:
     detail: str
 
 
-def run_steps(steps: dict[str, Callable[[Task], str | None]]) -> None:
+def run_steps(steps: Mapping[str, Callable[[Task], str | None]]) -> None:
     """Try each step of the task named on the command line, in this order; a step that fails stops none."""
     task = read_task(Path(sys.argv[1]))
     for does, step in steps.items():
