@@ -1,0 +1,1 @@
+"""Other people's DICOMweb clients and toolkits, set to real work against any server."""
