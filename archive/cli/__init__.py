@@ -1,39 +1,59 @@
 """The `lightbox` command."""
 
 import sys
+from importlib import import_module
+from types import MappingProxyType
 
 import typer
 from pydantic import ValidationError
 
-from archive.cli import access, deletion, demo, imports, serve, staff, statement, verify, viewer
 from archive.errors import LightboxError
 
-app = typer.Typer(
-    name="lightbox",
-    help="A DICOMweb image archive in which a study travels as a secure link.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain errors: a path is not broken by the border of a box
+COMMANDS = MappingProxyType(
+    {
+        "serve": "serve:serve",
+        "import": "imports:import_files",
+        "verify": "verify:verify",
+        "delete": "deletion:delete",
+        "restore": "deletion:restore",
+        "demo": "demo:demo",
+        "conformance-statement": "statement:conformance_statement",
+        "token": "access:tokens",
+        "share": "access:shares",
+        "staff": "staff:members",
+        "audit": "staff:audit",
+        "viewer": "viewer:viewer",
+    }
 )
-app.command("serve")(serve.serve)
-app.command("import")(imports.import_files)
-app.command("verify")(verify.verify)
-app.command("delete")(deletion.delete)
-app.command("restore")(deletion.restore)
-app.command("demo")(demo.demo)
-app.command("conformance-statement")(statement.conformance_statement)
-app.add_typer(access.tokens, name="token")
-app.add_typer(access.shares, name="share")
-app.add_typer(staff.members, name="staff")
-app.add_typer(staff.audit, name="audit")
-app.add_typer(viewer.viewer, name="viewer")
+"""Where each command is. Only the called command's module is imported: a token should not wait for codecs."""
+
+
+def build(arguments: list[str]) -> typer.Typer:
+    """The command line with the command that the arguments name, or with all of them where they name none."""
+    app = typer.Typer(
+        name="lightbox",
+        help="A DICOMweb image archive in which a study travels as a secure link.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # plain errors: a path is not broken by the border of a box
+    )
+    app.callback()(lambda: None)  # a single command stays a command of its own
+    named = arguments[0] if arguments and arguments[0] in COMMANDS else None
+    for name in [named] if named else COMMANDS:
+        module, _, attribute = COMMANDS[name].partition(":")
+        command = getattr(import_module(f"archive.cli.{module}"), attribute)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
+    return app
 
 
 def main() -> None:
     """Entry of the command; errors that a person can mend are one line, not a trace."""
     try:
-        app()
+        build(sys.argv[1:])()
     except LightboxError as error:
         print(f"lightbox: {error.message}", file=sys.stderr)
         sys.exit(1)

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from archive.audit import Action, Event, append
-from archive.cli.options import DEFAULT_DATA, Archive, DataOption, open_archive
+from archive.cli.opening import Archive, open_archive
+from archive.cli.options import DEFAULT_DATA, DataOption
 from archive.config import load_settings
 from archive.database.engine import Connection
 from archive.errors import BadRequestError

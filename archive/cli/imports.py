@@ -19,7 +19,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from archive.cli.options import DEFAULT_DATA, DataOption, open_archive
+from archive.cli.opening import open_archive
+from archive.cli.options import DEFAULT_DATA, DataOption
 from archive.config import load_settings
 from archive.errors import LightboxError, RefusedInstanceError
 from archive.index.writer import NewInstance

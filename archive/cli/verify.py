@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from archive.cli.options import DEFAULT_DATA, Archive, DataOption, open_archive
+from archive.cli.opening import Archive, open_archive
+from archive.cli.options import DEFAULT_DATA, DataOption
 from archive.config import load_settings
 from archive.errors import StoreError
 from archive.identifiers import Digest
