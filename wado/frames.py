@@ -1,5 +1,6 @@
 """Frames (PS3.18 §10.4.1.1.6): a range of the stored file where the syntax is the stored one, else decoded."""
 
+import hashlib
 from collections.abc import Sequence
 
 from aiohttp import web
@@ -7,6 +8,7 @@ from aiohttp import web
 from archive.dicomweb.media_types import EXPLICIT_VR_LE, Offer
 from archive.dicomweb.multipart_response import Envelope, MultipartResponse, PartHead
 from archive.dicomweb.payload import root_of
+from archive.dicomweb.ranges import applies, is_not_modified, parse_range, quoted_etag
 from archive.dicomweb.targets import FramesTarget
 from archive.dicomweb.warnings import warning_value
 from archive.errors import NotAcceptableError, NotFoundError, UnprocessableError
@@ -35,9 +37,17 @@ async def retrieve_frames(request: web.Request) -> web.StreamResponse:
         raise NotFoundError("The instance has no such frame.", parameter="frames")
     complete = len(numbers) == len(target.frame_numbers)
     root = root_of(request)
+    tag = _tag(instance, offer, numbers)
+    if complete and is_not_modified(request.headers.getall("If-None-Match", []), tag):
+        return web.Response(status=304, headers={"ETag": tag if not offer.multipart else f"W/{tag}"})
     if not offer.multipart:
-        return await _single(request, instance, offer, target.frame_path(numbers[0]), numbers[0])
-    headers = {} if complete else {"Warning": warning_value(str(root), "Some of the frames do not exist.")}
+        location = root.uri(target.frame_path(numbers[0]))
+        headers = {"Content-Type": offer.part_content_type, "Content-Location": location, "ETag": tag}
+        return _single(request, await frame_bytes(request, instance, numbers[0] - 1, offer), headers)
+    # Weak: the boundary is another one each time.
+    headers = {"ETag": f"W/{tag}"}
+    if not complete:
+        headers = {"Warning": warning_value(str(root), "Some of the frames do not exist.")}
     envelope = Envelope(offer.media_type, 200 if complete else 206, headers)
     async with MultipartResponse(request, envelope, _heads(request, instance, offer, target, numbers)) as body:
         for number in numbers:
@@ -73,10 +83,22 @@ def _heads(
     ]
 
 
-async def _single(request: web.Request, instance: Instance, offer: Offer, path: str, number: int) -> web.StreamResponse:
-    content = await frame_bytes(request, instance, number - 1, offer)
-    headers = {"Content-Type": offer.part_content_type, "Content-Location": root_of(request).uri(path)}
-    return web.Response(body=content, headers=headers)
+def _tag(instance: Instance, offer: Offer, numbers: Sequence[int]) -> str:
+    """Names these frames in this syntax: by the content of the instance, so that it never has to be asked for."""
+    named = hashlib.sha256(f"{offer.part_content_type} {numbers}".encode()).hexdigest()
+    return quoted_etag(f"{instance.digest[:32]}-{named[:16]}")
+
+
+def _single(request: web.Request, content: bytes, headers: dict[str, str]) -> web.Response:
+    """One frame as the whole body, or a range of it."""
+    headers = {**headers, "Accept-Ranges": "bytes"}
+    asked = None
+    if applies(request.headers.get("If-Range"), headers["ETag"]):
+        asked = parse_range(request.headers.get("Range"), len(content))
+    if asked is None:
+        return web.Response(body=content, headers=headers)
+    headers["Content-Range"] = asked.content_range
+    return web.Response(status=206, body=content[asked.start : asked.end], headers=headers)
 
 
 def is_stored_range(instance: Instance, offer: Offer) -> bool:

@@ -1,5 +1,6 @@
 """Whole studies, series and instances (PS3.18 §10.4.1.1.1 to .3), as files or as their bulk data."""
 
+import hashlib
 from collections.abc import AsyncIterable, Sequence
 
 from aiohttp import web
@@ -67,14 +68,25 @@ async def _send_files(
     request: web.Request, pairs: Sequence[tuple[Instance, Offer]], *, complete: bool
 ) -> web.StreamResponse:
     root = root_of(request)
+    tag = _tag_of(pairs)
+    if complete and is_not_modified(request.headers.getall("If-None-Match", []), tag):
+        return web.Response(status=304, headers={"ETag": f"W/{tag}"})
     heads = [_head(request, instance, offer) for instance, offer in pairs]
-    headers = {} if complete else {"Warning": warning_value(str(root), SOME_MISSING)}
+    # Weak: the boundary is another one each time.
+    headers = {"ETag": f"W/{tag}"} if complete else {"Warning": warning_value(str(root), SOME_MISSING)}
     envelope = Envelope(DICOM, 200 if complete else 206, headers)
     known = all(_is_stored(instance, offer) for instance, offer in pairs)
     async with MultipartResponse(request, envelope, heads if known else None) as body:
         for (instance, offer), head in zip(pairs, heads, strict=True):
             await body.part(head, b"" if body.head_only else await _content(request, instance, offer))
     return body.response
+
+
+def _tag_of(pairs: Sequence[tuple[Instance, Offer]]) -> str:
+    hasher = hashlib.sha256()
+    for instance, offer in pairs:
+        hasher.update(f"{instance.digest} {offer.transfer_syntax_uid}\n".encode())
+    return quoted_etag(hasher.hexdigest()[:40])
 
 
 def _is_stored(instance: Instance, offer: Offer) -> bool:
