@@ -93,7 +93,7 @@ def picture(seed: int = 1) -> np.ndarray[Any, Any]:
     y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
     shade = np.where(x * x + y * y < 0.8, 1000 + 400 * np.cos(3 * x) * np.sin(5 * y), 30)
     noise = generator.normal(0, 12, shade.shape) * (x * x + y * y < 0.9)
-    return np.clip(shade + noise, 0, 4095).astype("<u2")
+    return np.asarray(np.clip(shade + noise, 0, 4095), "<u2")
 
 
 def template(pixels: np.ndarray[Any, Any], syntax: str = ExplicitVRLittleEndian, frames: int = 1) -> Template:
@@ -123,7 +123,7 @@ def _encode(pixels: np.ndarray[Any, Any], syntax: str, dataset: Dataset) -> byte
         return bytes(imagecodecs.jpegls_encode(pixels))
     if syntax == HTJ2K:
         return bytes(imagecodecs.htj2k_encode(pixels, reversible=True))
-    return RLELosslessEncoder.encode(
+    encoded: bytes = RLELosslessEncoder.encode(
         pixels.tobytes(),
         rows=SIDE,
         columns=SIDE,
@@ -134,6 +134,7 @@ def _encode(pixels: np.ndarray[Any, Any], syntax: str, dataset: Dataset) -> byte
         photometric_interpretation="MONOCHROME2",
         number_of_frames=1,
     )
+    return encoded
 
 
 def _dataset(multi_frame: bool) -> Dataset:
