@@ -1,5 +1,6 @@
 # make run     start Lightbox on ./data with sample studies and print a link to open
 # make test    every gate and test, as continuous integration runs them
+# make bench   measure Lightbox, Orthanc and nginx side by side, into conformance/BENCH.md (about eight minutes)
 # make format  put the code in its format
 # make clean   remove what the commands above made, but never ./data
 
@@ -7,7 +8,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8042
 WITH_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: run test format clean
+.PHONY: run test bench format clean
 
 run:
 	@.ci/setup run
@@ -17,6 +18,10 @@ run:
 test:
 	@.ci/setup test
 	@$(WITH_VENV) python .ci/check
+
+bench:
+	@.ci/setup test
+	@$(WITH_VENV) python -m conformance.bench --out conformance/BENCH.md
 
 format:
 	@.ci/setup test

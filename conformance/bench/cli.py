@@ -1,0 +1,69 @@
+"""`python -m conformance.bench --base URL --token T [--json]` measures one server.
+
+Without `--base` it starts Lightbox, Orthanc and nginx and measures them side by side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+from conformance.bench.measure import (
+    NGINX_FILES,
+    Result,
+    fill,
+    measure_reads,
+    measure_stores,
+    memory_of,
+)
+from conformance.bench.report import markdown
+from conformance.bench.servers import answers, debian_orthanc, lightbox, nginx
+from conformance.bench.workloads import Server, read_workloads, store_workloads
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure; print a table or JSON, or write it to a file."""
+    parser = argparse.ArgumentParser(prog="conformance.bench", description=__doc__)
+    parser.add_argument("--base", help="the DICOMweb root of a server to measure; it is filled with test objects")
+    parser.add_argument("--token", default="", help="sent as Authorization: Bearer")
+    parser.add_argument("--pid", type=int, action="append", default=[], help="its process, for CPU and memory")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--out", type=Path, help="write the table to this file")
+    parser.add_argument("--only", default="", help="only workloads whose name holds this")
+    parser.add_argument("--workers", type=int, default=2, help="server processes of Lightbox")
+    parser.add_argument("--without-orthanc", action="store_true", help="compare with nginx alone")
+    chosen = parser.parse_args(arguments)
+    with ExitStack() as stack:
+        if chosen.base:
+            servers = [Server("server", chosen.base.rstrip("/"), tuple(chosen.pid), chosen.token)]
+        else:
+            servers = [stack.enter_context(lightbox(chosen.workers))]
+            if not chosen.without_orthanc:
+                servers.append(stack.enter_context(debian_orthanc()))
+        result = measure(servers, stack, chosen.only, with_limit=not chosen.base)
+    text = json.dumps(asdict(result), indent=1) if chosen.json else markdown(result)
+    if chosen.out:
+        chosen.out.write_text(text + "\n", encoding="utf-8")
+    else:
+        print(text)
+    return 0
+
+
+def measure(servers: list[Server], stack: ExitStack, only: str, *, with_limit: bool) -> Result:
+    """Fill the servers and run every workload whose name holds `only`."""
+    result, before = Result(), os.getloadavg()[0]
+    corpus = fill(servers)
+    reads = [workload for workload in read_workloads(corpus) if only in workload.name]
+    compared = list(servers)
+    if with_limit:
+        compared.append(stack.enter_context(nginx(answers(servers[0], reads, NGINX_FILES))))
+    result.rows = measure_reads(compared, reads)
+    result.rows += measure_stores(servers, [workload for workload in store_workloads() if only in workload.name])
+    result.memory_megabytes = memory_of(compared)
+    result.load_average = (before, os.getloadavg()[0])
+    return result
