@@ -21,6 +21,7 @@ from wado.finding import negotiation_of, require_instance, require_instances, re
 from wado.pixels.parameters import GIF, JP2, JPEG, PNG, RenderParameters, Viewport
 from wado.rendered_parameters import parse_annotation, parse_rendering, parse_viewport
 from wado.sources import PIXELS, frame_source
+from wado.states import STATES, send_state
 
 THUMBNAIL = Viewport(128, 128)
 SINGLE_FRAME_OFFERS = (Offer(JPEG), Offer(PNG), Offer(GIF), Offer(JP2))
@@ -42,13 +43,17 @@ async def retrieve_rendered_series(request: web.Request) -> web.StreamResponse:
 async def retrieve_rendered_instance(request: web.Request) -> web.StreamResponse:
     """The instance's picture; of several frames an animation, or the middle one where the client wants a still.
 
-    A report is given as text, a document as it is.
+    A report is given as text, a document as it is, a presentation state as the image that it is for.
     """
     scope = scope_of(request)
     instance = await require_instance(request, scope, InstanceTarget.parse(request.match_info))
     documents = document_offers(instance)
     if documents:
         return await render_document(request, instance, negotiation_of(request).choose(documents))
+    if instance.sop_class_uid in STATES:
+        offer = negotiation_of(request).choose(SINGLE_FRAME_OFFERS)
+        parameters = await annotated(request, scope, instance, parse_rendering(request.query, offer.media_type))
+        return await send_state(request, scope, instance, parameters)
     return await _render(request, scope, instance, range(instance.frames.count))
 
 

@@ -99,7 +99,7 @@ def annotated(picture: Samples, lines: tuple[str, ...]) -> Samples:
     """Lines of text in the upper left corner, white with a dark border."""
     image = Image.fromarray(np.ascontiguousarray(picture))
     size = max(SMALLEST_FONT, picture.shape[0] // FONT_SHARE)
-    font, lines = _font(size, lines)
+    font, lines = font_of(size, lines)
     canvas = ImageDraw.Draw(image)
     for number, line in enumerate(lines):
         place = (size // 2, size // 2 + number * size * 6 // 5)
@@ -107,7 +107,7 @@ def annotated(picture: Samples, lines: tuple[str, ...]) -> Samples:
     return np.asarray(image)
 
 
-def _font(size: int, lines: tuple[str, ...]) -> tuple[ImageFont.ImageFont | ImageFont.FreeTypeFont, tuple[str, ...]]:
+def font_of(size: int, lines: tuple[str, ...]) -> tuple[ImageFont.ImageFont | ImageFont.FreeTypeFont, tuple[str, ...]]:
     """DejaVu Sans where the system has it, else Pillow's own, which knows ASCII only: then letters lose their marks."""
     try:
         return ImageFont.truetype(SYSTEM_FONT, size), lines

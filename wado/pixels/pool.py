@@ -16,7 +16,7 @@ from archive.errors import BusyError, LightboxError, UnprocessableError
 from wado.pixels.cache import DerivedCache, DerivedKey
 from wado.pixels.parameters import RenderParameters
 from wado.pixels.process import WorkerDiedError, WorkerProcess
-from wado.pixels.source import FrameSource
+from wado.pixels.source import FrameSource, StateSource
 from wado.pixels.syntaxes import EXPLICIT_LE, NATIVE, RLE
 from wado.pixels.tasks import Call, NativeFrame, Picture, Task, TranscodedFrame
 from wado.pixels.worker import Request
@@ -142,6 +142,15 @@ class PixelPool:
         key = DerivedKey(source.digest, f"picture {frame_indexes} {parameters.cache_name()}")
         limit_s = self._frame_timeout_s * (1 + len(frame_indexes) / FRAMES_FOR_ANOTHER_TIMEOUT)
         return await self._derived(task, key, kept=True, limit_s=limit_s)
+
+    async def render_in_state(
+        self, source: FrameSource, frame_index: int, parameters: RenderParameters, state: StateSource
+    ) -> bytes:
+        """A frame as a presentation state says it is drawn; the viewport applies after that (PS3.18 §8.3.5.1.3)."""
+        location = source.frame(frame_index)
+        task = Picture((location,), (frame_index,), parameters, str(state.path))
+        recipe = f"picture {(frame_index,)} {parameters.cache_name()} in {state.digest}"
+        return await self._derived(task, DerivedKey(source.digest, recipe), kept=True)
 
     async def run(self, function: str, *arguments: Any, timeout_s: float | None = None) -> bytes:
         """Call a function, named "package.module:function", in a worker; it and its arguments can be pickled.

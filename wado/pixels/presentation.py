@@ -1,6 +1,7 @@
 """What a dataset says of how its pixels are drawn, as plain values (PS3.3 C.7.6.3, C.7.6.16, C.9, C.11)."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,61 @@ class Overlay:
     plane: NDArray[np.bool_]
 
 
+class Units(StrEnum):
+    """What the points of an annotation count (PS3.3 C.10.5)."""
+
+    PIXEL = "PIXEL"
+    """Columns and rows of the image; 0, 0 is the outer corner of its first pixel."""
+    DISPLAY = "DISPLAY"
+    """Fractions of the displayed area, as it is turned."""
+
+
+Points = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Graphic:
+    """A line through points, closed and filled where `filled`; one point alone is a dot."""
+
+    points: Points
+    units: Units
+    filled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Lines of text, their upper left corner at the point."""
+
+    text: str
+    place: tuple[float, float]
+    units: Units
+
+
+@dataclass(frozen=True, slots=True)
+class Shutter:
+    """What is not hidden (PS3.3 C.7.6.11): inside all of the shapes that are there, in columns and rows of the image.
+
+    `rectangle` is left, top, right, bottom; `circle` column, row, radius. `grey`: what hidden pixels become.
+    """
+
+    rectangle: tuple[float, float, float, float] | None = None
+    circle: tuple[float, float, float] | None = None
+    polygon: Points = ()
+    grey: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """The displayed area, then flipped left to right, then turned clockwise (PS3.3 C.10.4, C.10.6).
+
+    `area` is first column, first row, end column, end row of the image before it is turned.
+    """
+
+    area: tuple[int, int, int, int]
+    flipped: bool = False
+    quarters: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Presentation:
     """How one frame is drawn.
@@ -69,3 +125,7 @@ class Presentation:
     pixel_height: float = 1.0
     icc_profile: bytes | None = None
     frame_ms: float | None = None
+    shutter: Shutter | None = None
+    orientation: Orientation | None = None
+    graphics: tuple[Graphic, ...] = ()
+    texts: tuple[Text, ...] = ()

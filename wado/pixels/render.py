@@ -3,19 +3,19 @@
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from archive.errors import UnprocessableError
 from archive.instances import PixelFacts
 from wado.pixels.codestream import check_frame
 from wado.pixels.decode import Decoded, Samples, decode, ybr_to_rgb
-from wado.pixels.parameters import RenderParameters, Viewport, Window, WindowShape
+from wado.pixels.geometry import Geometry
+from wado.pixels.graphics import shuttered, with_graphics
+from wado.pixels.parameters import RenderParameters, Window, WindowShape
 from wado.pixels.pictures import annotated, encode_picture
 from wado.pixels.presentation import Overlay, Presentation
 from wado.pixels.reduced import decode_reduced, rgb_from_jpeg
 from wado.pixels.syntaxes import EXPLICIT_BE, JPEG_BASELINE, NATIVE
 
-MAXIMUM_PICTURE_PIXELS = 64 << 20
 COLOUR = frozenset(("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"))
 LARGEST_TABLE = 1 << 16
 OVERLAY_SHARE = 64
@@ -43,7 +43,7 @@ def render_frame(coded: CodedPicture, parameters: RenderParameters) -> bytes:
 
 def draw(coded: CodedPicture, parameters: RenderParameters) -> Samples:
     """The picture: (rows, columns) or (rows, columns, 3), 8 bits."""
-    geometry = _Geometry.of(coded, parameters.viewport)
+    geometry = Geometry.of(coded.facts, coded.presentation, parameters.viewport)
     windowed = parameters.window is not None or coded.presentation.window is not None
     decoded = _decoded(coded, geometry.halvings if windowed or coded.facts.samples_per_pixel > 1 else 0)
     samples = decoded.samples
@@ -55,75 +55,13 @@ def draw(coded: CodedPicture, parameters: RenderParameters) -> Samples:
         raise UnprocessableError("The palette of this instance is missing or broken.")
     else:
         picture = _grey(samples, coded, parameters, geometry)
+    picture = shuttered(picture, coded.presentation.shutter, geometry)
     covered = _covered(coded, geometry)
     if covered is not None:
         picture = np.array(picture)
         picture[covered] = 255
+    picture = with_graphics(picture, coded.presentation, geometry)
     return annotated(picture, parameters.annotation) if parameters.annotation else picture
-
-
-@dataclass(frozen=True, slots=True)
-class _Geometry:
-    """From the image to the picture: the part that is shown, flips, and the picture's size."""
-
-    rows: int
-    columns: int
-    part: tuple[int, int, int, int]
-    flipped: tuple[bool, bool]
-    height: int
-    width: int
-
-    @classmethod
-    def of(cls, coded: CodedPicture, viewport: Viewport | None) -> "_Geometry":
-        """The viewport's part of the image, as large as it fits into the viewport (PS3.18 §8.3.5.1.3)."""
-        rows, columns = coded.facts.rows, coded.facts.columns
-        pixel_height = coded.presentation.pixel_height
-        left, top, shown_width, shown_height = (
-            viewport.source if viewport and viewport.source else (0, 0, columns, rows)
-        )
-        first_column, first_row = int(left), int(top)
-        end_column = min(columns, first_column + max(1, round(abs(shown_width))))
-        end_row = min(rows, first_row + max(1, round(abs(shown_height))))
-        if first_column >= end_column or first_row >= end_row:
-            raise UnprocessableError("The viewport shows a part that lies outside the image.")
-        part_width, part_height = end_column - first_column, end_row - first_row
-        tall, wide = part_height * max(1.0, pixel_height), part_width * max(1.0, 1 / pixel_height)
-        scale = min(viewport.width / wide, viewport.height / tall) if viewport else 1.0
-        height, width = max(1, round(tall * scale)), max(1, round(wide * scale))
-        if height * width > MAXIMUM_PICTURE_PIXELS:
-            raise UnprocessableError("The picture would be too large.")
-        part = (first_row, end_row, first_column, end_column)
-        return cls(rows, columns, part, (shown_height < 0, shown_width < 0), height, width)
-
-    @property
-    def halvings(self) -> int:
-        """How often the image may be halved before it is smaller than the picture; 0 where only a part is shown."""
-        if self.part != (0, self.rows, 0, self.columns):
-            return 0
-        return max(0, min(self.rows // self.height, self.columns // self.width).bit_length() - 1)
-
-    def fitted(self, values: Samples) -> Samples:
-        """Cut, flip and scale; values may already be a reduced image of the whole."""
-        if values.shape[:2] == (self.rows, self.columns):
-            first_row, end_row, first_column, end_column = self.part
-            values = values[first_row:end_row, first_column:end_column]
-        vertical, horizontal = self.flipped
-        values = values[:: -1 if vertical else 1, :: -1 if horizontal else 1]
-        if values.shape[:2] == (self.height, self.width):
-            return values
-        return _scaled(values, self.height, self.width)
-
-
-def _scaled(values: Samples, height: int, width: int) -> Samples:
-    """Means when made smaller, lines between samples when made larger."""
-    image = Image.fromarray(np.ascontiguousarray(values))
-    smaller = height < values.shape[0] or width < values.shape[1]
-    if smaller:
-        factors = max(1, values.shape[1] // width), max(1, values.shape[0] // height)
-        if factors != (1, 1):
-            image = image.reduce(factors)
-    method = Image.Resampling.BOX if smaller else Image.Resampling.BILINEAR
-    return np.asarray(image if image.size == (width, height) else image.resize((width, height), method))
 
 
 def _decoded(coded: CodedPicture, halvings: int) -> Decoded:
@@ -151,7 +89,7 @@ def _colour(decoded: Decoded, facts: PixelFacts) -> Samples:
     return ybr_to_rgb(samples) if decoded.photometric_interpretation.startswith("YBR") else samples
 
 
-def _grey(samples: Samples, coded: CodedPicture, parameters: RenderParameters, geometry: _Geometry) -> Samples:
+def _grey(samples: Samples, coded: CodedPicture, parameters: RenderParameters, geometry: Geometry) -> Samples:
     """A window alone is drawn after scaling: fewer pixels, and means of values. Tables are taken before it."""
     presentation = coded.presentation
     samples = _stored_values(samples, coded.facts)
@@ -243,7 +181,7 @@ def _greys_of(stored: Samples, presentation: Presentation, window: Window | None
     return _windowed(values, _own_window(values, Presentation()))
 
 
-def _covered(coded: CodedPicture, geometry: _Geometry) -> Samples | None:
+def _covered(coded: CodedPicture, geometry: Geometry) -> Samples | None:
     """Pixels of the picture that an overlay covers."""
     facts, overlays = coded.facts, coded.presentation.overlays
     planes = [_placed(overlay, facts) for overlay in overlays]

@@ -48,6 +48,14 @@ class FrameSource:
 
 
 @dataclass(frozen=True, slots=True)
+class StateSource:
+    """A stored presentation state: its blob on disk."""
+
+    path: Path
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
 class FrameLocation:
     """One frame: enough to read and decode it, small enough to be sent to another process.
 

@@ -68,6 +68,8 @@ class Picture:
     locations: tuple[FrameLocation, ...]
     frame_indexes: tuple[int, ...]
     parameters: RenderParameters
+    state_path: str | None = None
+    """File of the presentation state in which it is drawn."""
 
     def perform(self, tools: Tools) -> Result:
         if len(self.locations) == 1:
@@ -78,7 +80,7 @@ class Picture:
 
     def _coded(self, tools: Tools, place: int) -> CodedPicture:
         location = self.locations[place]
-        presentation = tools.presentations.read(location.path, self.frame_indexes[place])
+        presentation = tools.presentations.read(location.path, self.frame_indexes[place], self.state_path)
         frame = tools.frames.read(location)
         return CodedPicture(frame, location.facts, location.transfer_syntax_uid, location.bit_offset, presentation)
 
