@@ -2,16 +2,18 @@
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 from archive.audit import Action
 
 OPENING = '<?xml version="1.0" encoding="UTF-8"?>\n<AuditMessages>\n'
 CLOSING = "</AuditMessages>\n"
 SOURCE = "lightbox"
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 _EVENTS: Mapping[Action, tuple[str, str, str]] = {
     Action.START: ("110100", "Application Activity", "E"),
@@ -76,9 +78,9 @@ def audit_message(row: Mapping[Any, Any]) -> str:
 def _participant(row: Mapping[Any, Any]) -> str:
     network = ""
     if row["address"]:
-        network = f' NetworkAccessPointID={quoteattr(row["address"])} NetworkAccessPointTypeCode="2"'
+        network = f' NetworkAccessPointID={_quoted(row["address"])} NetworkAccessPointTypeCode="2"'
     return (
-        f'<ActiveParticipant UserID={quoteattr(row["who"])} UserIsRequestor="true"{network}>'
+        f'<ActiveParticipant UserID={_quoted(row["who"])} UserIsRequestor="true"{network}>'
         f"{_code('RoleIDCode', row['who_kind'], SOURCE, row['who_kind'])}</ActiveParticipant>"
     )
 
@@ -86,20 +88,25 @@ def _participant(row: Mapping[Any, Any]) -> str:
 def _object(uid: str, kind: tuple[str, str], id_type: tuple[str, str, str], row: Mapping[Any, Any]) -> str:
     details = {"count": str(row["count"]), "series": row["series_uid"], **json.loads(row["detail"])}
     told = "".join(
-        f"<ParticipantObjectDetail type={quoteattr(name)} value={quoteattr(_base64(value))}/>"
+        f"<ParticipantObjectDetail type={_quoted(name)} value={_quoted(_base64(value))}/>"
         for name, value in sorted(details.items())
         if value
     )
     return (
-        f'<ParticipantObjectIdentification ParticipantObjectID={quoteattr(uid)} ParticipantObjectTypeCode="{kind[0]}"'
+        f'<ParticipantObjectIdentification ParticipantObjectID={_quoted(uid)} ParticipantObjectTypeCode="{kind[0]}"'
         f' ParticipantObjectTypeCodeRole="{kind[1]}">'
         f"{_code('ParticipantObjectIDTypeCode', *id_type)}"
-        f"<ParticipantObjectName>{uid}</ParticipantObjectName>{told}</ParticipantObjectIdentification>"
+        f"<ParticipantObjectName>{escape(uid)}</ParticipantObjectName>{told}</ParticipantObjectIdentification>"
     )
 
 
 def _code(element: str, code: str, system: str, text: str) -> str:
-    return f"<{element} csd-code={quoteattr(code)} codeSystemName={quoteattr(system)} originalText={quoteattr(text)}/>"
+    return f"<{element} csd-code={_quoted(code)} codeSystemName={_quoted(system)} originalText={_quoted(text)}/>"
+
+
+def _quoted(text: str) -> str:
+    """The text as an attribute; characters that XML 1.0 cannot hold are shown as what they are: unknown."""
+    return quoteattr(_NOT_XML.sub("\ufffd", text))
 
 
 def _base64(text: str) -> str:

@@ -105,6 +105,7 @@ class Request:
     check_result: str
     passphrase_argon2: str | None
     secret_sha256: bytes | None
+    failures: int
 
     @property
     def contacts(self) -> dict[str, str]:
@@ -300,6 +301,7 @@ def _request(row: sa.RowMapping, study_uids: tuple[StudyUID, ...], vault: Vault)
         "check_result",
         "passphrase_argon2",
         "secret_sha256",
+        "failures",
     )
     taken: dict[str, Any] = {name: row[name] for name in same}
     return Request(
