@@ -38,7 +38,7 @@ CLIENTS = (
         "@cornerstonejs/dicom-image-loader (npm)",
         "drive_cornerstone",
         pip=("playwright>=1.55",),
-        npm=("@cornerstonejs/dicom-image-loader@5", "@cornerstonejs/core@5", "esbuild"),
+        npm=("@cornerstonejs/dicom-image-loader@5", "@cornerstonejs/core@5", "events@3", "esbuild"),
         programs=("chromium",),
     ),
 )

@@ -35,6 +35,7 @@ class Sample:
     series: str
     instance: str
     path: Path
+    transfer_syntax: str
     pixel_sum: int
     rows: int
     columns: int
@@ -58,7 +59,8 @@ def make_samples(folder: Path, patient_id: str) -> list[Sample]:
         path = folder / f"{name}.dcm"
         dataset.save_as(path, enforce_file_format=True)
         uids = (str(dataset.StudyInstanceUID), str(dataset.SeriesInstanceUID), str(dataset.SOPInstanceUID))
-        made.append(Sample(name, *uids, path, int(pixels.sum()), *pixels.shape))
+        syntax = str(dataset.file_meta.TransferSyntaxUID)
+        made.append(Sample(name, *uids, path, syntax, int(pixels.sum()), *pixels.shape))
     return made
 
 
