@@ -99,7 +99,7 @@ def test_subsampled_native_colour_is_given_one_chrominance_for_each_pixel() -> N
 
 @pytest.mark.parametrize("name", ["JPEG-lossy.dcm", "JPGExtended.dcm"])
 def test_twelve_bit_jpeg_keeps_its_twelve_bits(name: str) -> None:
-    """pydicom's default plugins cannot decode these; the values are those that DCMTK's dcmdjpeg gives."""
+    """pydicom's default plugins cannot decode these; their values lie in the range that 12 bits have."""
     source = source_of(name)
     samples = decode_frame(FrameReader().read(source.frame(0)), source.facts, source.transfer_syntax_uid)
     assert samples.dtype == np.uint16
