@@ -19,33 +19,9 @@ from pathlib import Path
 
 from tree import PACKAGES, files
 
+LOOK = Path(__file__).resolve().with_name("look.py")
 READY_WITHIN_S = 60
 STOP_WITHIN_S = 30
-
-# Runs in the other place. Our six names must come from our wheel, no other distribution may own one of them
-# (the later installed would overwrite the earlier), and every module must import, silently.
-LOOK_FROM_OUTSIDE = """
-import importlib, importlib.metadata, pkgutil, sys, sysconfig, warnings
-from pathlib import Path
-warnings.simplefilter("error")
-home = Path(sysconfig.get_paths()["purelib"]).resolve()
-owners = importlib.metadata.packages_distributions()
-names = sys.argv[1:]
-for name in names:
-    package = importlib.import_module(name)
-    place = Path(package.__file__).resolve()
-    if not place.is_relative_to(home):
-        sys.exit(f"{name} comes from {place}, not from the wheel")
-    if not (place.parent / "py.typed").is_file():
-        sys.exit(f"{name} has no py.typed")
-    if set(owners[name]) != {"lightbox-archive"}:
-        sys.exit(f"{name} is also the name of a package of {owners[name]}")
-    modules = [info.name for info in pkgutil.walk_packages(package.__path__, name + ".")]
-    for module in modules:
-        if not module.endswith("__main__"):
-            importlib.import_module(module)
-    print(f"{name}: {1 + len(modules)} modules import from the wheel")
-"""
 
 
 class WheelError(Exception):
@@ -94,7 +70,7 @@ def install(wheel: Path, folder: Path) -> Path:
 
 def look_from_outside(binaries: Path, outside: Path) -> None:
     """Import every module of the wheel in a folder that has nothing to do with the tree."""
-    command = [str(binaries / "python"), "-c", LOOK_FROM_OUTSIDE, *PACKAGES]
+    command = [str(binaries / "python"), "-P", str(LOOK), *PACKAGES]
     outcome = subprocess.run(command, cwd=outside, env=environment(), check=False)
     if outcome.returncode != 0:
         raise WheelError("the wheel's packages do not import as they should")

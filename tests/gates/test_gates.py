@@ -232,6 +232,11 @@ def test_a_module_that_only_imports_inside_the_tree_is_refused(tree: Tree) -> No
     assert "No such file or directory: 'README.md'" in tree.refusal("wheel")
 
 
+def test_a_module_that_needs_what_only_the_tests_bring_is_refused(tree: Tree) -> None:
+    tree.write("qido/results.py", '"""Rows."""\n\nimport pytest\n')
+    assert "pytest comes with no requirement of lightbox-archive" in tree.refusal("wheel")
+
+
 def test_a_package_that_forgets_its_types_is_refused(tree: Tree) -> None:
     (tree.root / "stow" / "py.typed").unlink()
     assert "stow has no py.typed" in tree.refusal("wheel")
