@@ -42,6 +42,9 @@ class Store(Protocol):
     def read(self, digest: Digest, span: Span) -> bytes:
         """A range of a blob. Raises StoreError if the blob is missing or shorter than the range."""
 
+    def read_into(self, digest: Digest, offset: int, target: memoryview) -> None:
+        """Fill `target` with the blob's bytes from `offset` on. Raises StoreError as `read` does."""
+
     def contents(self, digest: Digest) -> AbstractContextManager[Buffer]:
         """A whole blob, mapped, not copied. Raises StoreError if it is missing."""
 

@@ -38,6 +38,9 @@ class MemoryStore:
             raise StoreError("The bytes of this instance are shorter than they were.")
         return data
 
+    def read_into(self, digest: Digest, offset: int, target: memoryview) -> None:
+        target[:] = self.read(digest, Span(offset, len(target)))
+
     @contextmanager
     def contents(self, digest: Digest) -> Iterator[Buffer]:
         yield memoryview(self._find(digest))
