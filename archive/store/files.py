@@ -5,7 +5,7 @@ import hashlib
 import mmap
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,6 +34,12 @@ class FileStore:
 
     def begin(self) -> "FileDraft":
         return FileDraft(self._drafts / secrets.token_hex(16), self._place)
+
+    def settle(self, digests: Iterable[Digest]) -> None:
+        folders = {self._place(digest).parent for digest in digests}
+        with _full_is_told():
+            for folder in sorted(folders):
+                _sync_folder(folder)
 
     def path_of(self, digest: Digest) -> Path:
         path = self._place(digest)
@@ -147,7 +153,6 @@ class FileDraft:
             _make_folder(target.parent)
             # The same bytes may be there already; renaming over them costs nothing and heals a damaged copy.
             self._path.rename(target)
-            _sync_folder(target.parent)
 
     def discard(self) -> None:
         if self._descriptor >= 0:

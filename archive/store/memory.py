@@ -1,7 +1,7 @@
 """Blobs in memory: for tests of what stands on a store."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +26,10 @@ class MemoryStore:
             return self._blobs[digest]
         except KeyError:
             raise StoreError("The bytes of this instance are missing in the store.") from None
+
+    def settle(self, digests: Iterable[Digest]) -> None:
+        for digest in digests:
+            self._find(digest)
 
     def path_of(self, digest: Digest) -> Path:
         path = self._folder / digest
