@@ -59,13 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(servers: list[Server], limit_on: Sequence[ExitStack], only: str, until_s: float) -> Result:
-    """Fill the servers and run every workload whose name holds `only`; nginx as the limit on a stack, if one is given."""
+    """Fill the servers and run every workload whose name holds `only`; nginx, as the limit, is put on the stack."""
     result, load_before = Result(), os.getloadavg()[0]
     corpus = fill(servers)
     reads = [workload for workload in read_workloads(corpus) if only in workload.name]
     compared = list(servers)
-    for stack in limit_on:
-        compared.append(stack.enter_context(nginx(answers(servers[0], reads, NGINX_FILES))))
+    compared += [stack.enter_context(nginx(answers(servers[0], reads, NGINX_FILES))) for stack in limit_on]
     stores = [workload for workload in store_workloads() if only in workload.name]
     result.rows = measure_stores(servers, before(until_s, stores))
     result.rows += measure_reads(compared, before(until_s, reads))
