@@ -55,6 +55,8 @@ class Result:
     rows: list[Row] = field(default_factory=list)
     memory_megabytes: dict[str, float] = field(default_factory=dict)
     load_average: tuple[float, float] = (0.0, 0.0)
+    left_out: list[str] = field(default_factory=list)
+    """Workloads that the time limit left no time for."""
 
 
 def fill(servers: Sequence[Server]) -> Corpus:

@@ -42,7 +42,10 @@ def markdown(result: Result) -> str:
         cores=os.cpu_count(),
     )
     memory = ", ".join(f"{name} {size:.0f} MB" for name, size in result.memory_megabytes.items())
-    return "\n".join([head, *map(_line, result.rows), "", f"Memory of all processes at the end (PSS): {memory}."])
+    lines = [head, *map(_line, result.rows), "", f"Memory of all processes at the end (PSS): {memory}."]
+    if result.left_out:
+        lines += ["", f"Not measured, for want of time: {', '.join(result.left_out)}."]
+    return "\n".join(lines)
 
 
 def _line(row: Row) -> str:
