@@ -69,7 +69,8 @@ def measure(servers: list[Server], limit_on: Sequence[ExitStack], only: str, unt
     result.rows = measure_stores(servers, before(until_s, stores))
     result.rows += measure_reads(compared, before(until_s, reads))
     measured = {row.name for row in result.rows}
-    result.left_out = list(dict.fromkeys(one.name for one in (*stores, *reads) if one.name not in measured))
+    names = [store.name for store in stores] + [read.name for read in reads]
+    result.left_out = list(dict.fromkeys(name for name in names if name not in measured))
     result.memory_megabytes = memory_of(compared)
     result.load_average = (load_before, os.getloadavg()[0])
     return result
