@@ -24,11 +24,12 @@ from archive.dicomweb.openapi import Description, openapi_routes
 from archive.dicomweb.payload import PUBLIC_BASE, TO_XML
 from archive.dicomweb.problems import setup_problems
 from archive.errors import UnsupportedServiceError
+from archive.index.known import Known
 from archive.ingest import Ingest, IngestLimits
 from archive.pages.problems import present_problem
 from archive.pages.rendering import PAGES, Pages
 from archive.pages.routes import routes as page_routes
-from archive.resources import DATABASE, INGEST, NO_MATCH_IS_204, STORE, STRICT_ACCEPT
+from archive.resources import DATABASE, INGEST, KNOWN, NO_MATCH_IS_204, STORE, STRICT_ACCEPT
 from archive.store.files import FileStore
 from archive.viewer.routes import routes as viewer_routes
 from auth.access import AccessSettings, open_access, scope_of
@@ -78,10 +79,10 @@ def build_app(settings: Settings) -> web.Application:
 def dicomweb_routes(root: str) -> list[web.RouteDef]:
     """Every DICOMweb resource below a root."""
     return [
+        *wado.routes.routes(root),  # first, as routes are tried one by one and most requests are for these
         *capability_routes(root, TABLES[root]),
         *stow.routes.routes(root),
         *qido.routes.routes(root),
-        *wado.routes.routes(root),
         *(stow.deletion.routes(root) if root == DICOMWEB_ROOTS[0] else ()),
         *(web.route("*", f"{root}/{service}{{rest:.*}}", refuse_service) for service in OTHER_SERVICES),
     ]
@@ -160,7 +161,7 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
         async with AsyncExitStack() as stack:
             database = Database.open(settings.database_path)
             stack.push_async_callback(database.close)
-            app[DATABASE] = database
+            app[DATABASE], app[KNOWN] = database, Known(database)
             app[STORE] = FileStore(settings.store_folder)
             limits = IngestLimits(instance_bytes=settings.instance_limit_bytes)
             ingest = Ingest(app[STORE], database, limits)

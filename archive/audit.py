@@ -125,7 +125,8 @@ class Audit:
         key = (event.who_kind, event.who, event.action, event.study_uid, event.series_uid, event.share_id)
         group = self._groups.get(key)
         if group is not None and self._now_ms() < group.until_ms:
-            await asyncio.shield(group.written)
+            if not group.written.done() or group.written.cancelled() or group.written.exception() is not None:
+                await asyncio.shield(group.written)
             group.further += event.count
             return
         if group is not None:

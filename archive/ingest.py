@@ -1,8 +1,9 @@
 """The one way in: bytes → durable blob → parsed facts → index.
 
-An upload passes through three steps. `write` takes bytes as they come, `finish` syncs them, reads them and makes the
-blob permanent, `Ingest.index` adds a batch of finished uploads to the index. What `index` returns as stored is on the
-disk and indexed: only then may a sender be told. A crash before that leaves an orphan blob, never a row without one.
+An upload passes through three steps. `write` takes bytes as they come, `finish` syncs them, reads them and names the
+blob, `Ingest.index` syncs the names of a batch of finished uploads and adds it to the index. What `index` returns as
+stored is on the disk and indexed: only then may a sender be told. A crash before that leaves an orphan blob, never a
+row without one.
 """
 
 import asyncio
@@ -74,6 +75,8 @@ class Ingest:
         Batches that wait at the same time share one transaction, and so one sync of the index.
         """
         loop = asyncio.get_running_loop()
+        # The names of all blobs are on the disk before the first row is: see store/FORMAT.md.
+        await loop.run_in_executor(self._threads, self._store.settle, {new.digest for new in batch})
         futures = []
         for start in range(0, len(batch), MAXIMUM_BATCH):
             future: asyncio.Future[list[Outcome]] = loop.create_future()
@@ -135,7 +138,7 @@ class Upload:
             await self._in_thread(self._spill)
 
     async def finish(self, *, study_uid: StudyUID | None, by: str) -> NewInstance:
-        """Sync the bytes, read them, make the blob permanent.
+        """Sync the bytes, read them, give the blob its name.
 
         Raises
         ------

@@ -28,7 +28,7 @@ from archive.index.deletion import (
     was_deleted,
 )
 from archive.ingest import Ingest
-from archive.resources import DATABASE, INGEST, STORE
+from archive.resources import DATABASE, INGEST, KNOWN, STORE
 from archive.scope import Scope
 from archive.store.contract import Store
 from auth.access import require_admin
@@ -70,6 +70,7 @@ async def _delete(request: web.Request, *, rejected: bool, purged: bool) -> web.
     by = require_admin(request)
     chain, database = _chain(request), request.app[DATABASE]
     count = await database.write_batch(delete_instances, chain, Deletion(_now_ms(), by, rejected))
+    request.app[KNOWN].forget()
     if not count:
         waiting = await database.read(find_deleted, chain) if purged else []
         if not waiting:

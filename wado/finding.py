@@ -1,6 +1,7 @@
 """The instances that a request names: within its scope, or 404."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from aiohttp import web
 
@@ -9,17 +10,16 @@ from archive.dicomweb.media_types import Negotiation
 from archive.dicomweb.targets import InstanceTarget, SeriesTarget, StudyTarget
 from archive.errors import GoneError, LightboxError, NotFoundError
 from archive.index.deletion import Chain, was_deleted
-from archive.index.reader import find_instance, find_instances, find_metadata
+from archive.index.reader import find_instances, find_metadata
 from archive.instances import Instance
-from archive.resources import DATABASE, STRICT_ACCEPT
+from archive.resources import DATABASE, KNOWN, STRICT_ACCEPT
 from archive.scope import Scope
 
 
 async def require_instance(request: web.Request, scope: Scope, target: InstanceTarget) -> Instance:
     """The instance, if its three UIDs belong together and the scope may see it. Raises NotFoundError, GoneError."""
-    found = await request.app[DATABASE].keyed(
-        lambda connection: find_instance(scope, connection, target.study_uid, target.series_uid, target.instance_uid)
-    )
+    known = request.app[KNOWN]
+    found = await known.find_instance(scope, target.study_uid, target.series_uid, target.instance_uid)
     if found is None:
         raise await missing(request, scope, target)
     return found
@@ -66,6 +66,11 @@ async def missing(
 def negotiation_of(request: web.Request) -> Negotiation:
     """What the request accepts. Raises BadRequestError on a mixture of types, or on a charset that is not UTF-8."""
     check_charset(request.query.getall("charset", []))
-    return Negotiation.parse(
-        request.headers.getall("Accept", []), request.query.getall("accept", []), strict=request.app[STRICT_ACCEPT]
-    )
+    accept = tuple(request.headers.getall("Accept", ()))
+    return _negotiation(accept, tuple(request.query.getall("accept", ())), request.app[STRICT_ACCEPT])
+
+
+@lru_cache(maxsize=256)
+def _negotiation(accept: tuple[str, ...], query_accept: tuple[str, ...], strict: bool) -> Negotiation:
+    """Clients say the same again and again; a header is at most some KiB long."""
+    return Negotiation.parse(accept, query_accept, strict=strict)

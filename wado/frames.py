@@ -3,10 +3,10 @@
 import hashlib
 from collections.abc import Sequence
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from archive.dicomweb.media_types import EXPLICIT_VR_LE, Offer
-from archive.dicomweb.multipart_response import Envelope, MultipartResponse, PartHead
+from archive.dicomweb.multipart_response import Envelope, FramedResponse, MultipartResponse, PartHead
 from archive.dicomweb.payload import root_of
 from archive.dicomweb.ranges import applies, is_not_modified, parse_range, quoted_etag
 from archive.dicomweb.targets import FramesTarget
@@ -15,7 +15,7 @@ from archive.errors import NotAcceptableError, NotFoundError, UnprocessableError
 from archive.instances import FrameLayout, Instance
 from archive.resources import STORE
 from auth.access import scope_of
-from wado.blobs import read_span
+from wado.blobs import IN_LOOP_BYTES, read_span
 from wado.finding import negotiation_of, require_instance
 from wado.offers import frame_offers
 from wado.sources import PIXELS, frame_source
@@ -49,12 +49,32 @@ async def retrieve_frames(request: web.Request) -> web.StreamResponse:
     if not complete:
         headers = {"Warning": warning_value(str(root), "Some of the frames do not exist.")}
     envelope = Envelope(offer.media_type, 200 if complete else 206, headers)
-    async with MultipartResponse(request, envelope, _heads(request, instance, offer, target, numbers)) as body:
+    heads = _heads(request, instance, offer, target, numbers)
+    if heads is not None and request.method != hdrs.METH_HEAD and _total(heads) <= IN_LOOP_BYTES:
+        return await _send_stored(request, instance, numbers, FramedResponse(request, envelope, heads))
+    async with MultipartResponse(request, envelope, heads) as body:
         for number in numbers:
             content = b"" if body.head_only else await frame_bytes(request, instance, number - 1, offer)
             location = root.uri(target.frame_path(number))
             await body.part(PartHead(offer.part_content_type, location, len(content)), content)
     return body.response
+
+
+async def _send_stored(
+    request: web.Request, instance: Instance, numbers: Sequence[int], response: FramedResponse
+) -> web.StreamResponse:
+    """Read the stored ranges into their places: from the page cache that is quicker than a thread hop."""
+    store = request.app[STORE]
+    for number, gap in zip(numbers, response.gaps, strict=True):
+        position = 0
+        for span in instance.frames.spans_of(number - 1):
+            store.read_into(instance.digest, span.offset, gap[position : position + span.length_bytes])
+            position += span.length_bytes
+    return await response.send()
+
+
+def _total(heads: Sequence[PartHead]) -> int:
+    return sum(head.length_bytes or 0 for head in heads)
 
 
 def _choose(request: web.Request, instance: Instance, *, single: bool) -> Offer:

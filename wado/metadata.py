@@ -3,17 +3,22 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 
+from archive.database.engine import Connection
 from archive.dicom.xml_model import to_xml
+from archive.dicomweb.content_coding import CODINGS, IDENTITY, choose_coding, compress
 from archive.dicomweb.media_types import Offer
 from archive.dicomweb.multipart_response import Envelope
 from archive.dicomweb.payload import JSON, XML, Answer, root_of, send_answer, xml_response
 from archive.dicomweb.targets import InstanceTarget, PublicRoot, SeriesTarget, StudyTarget
+from archive.index.known import Prepared
 from archive.index.reader import MetadataDocument, find_metadata
-from archive.resources import DATABASE
+from archive.resources import DATABASE, KNOWN
+from archive.scope import Scope
 from auth.access import scope_of
 from wado.finding import missing, negotiation_of
 
@@ -40,15 +45,45 @@ async def _retrieve(request: web.Request, target: StudyTarget | SeriesTarget | I
     series_uid = None if isinstance(target, StudyTarget) else target.series_uid
     instance_uid = target.instance_uid if isinstance(target, InstanceTarget) else None
     offer = negotiation_of(request).choose(OFFERS)
+    root = root_of(request)
+    if isinstance(target, SeriesTarget) and not isinstance(target, InstanceTarget) and offer.media_type == JSON:
+        return await _send_series(request, scope, target, root)
     documents = await request.app[DATABASE].read(
         lambda connection: find_metadata(scope, connection, target.study_uid, series_uid, instance_uid)
     )
     if not documents:
         raise await missing(request, scope, target)
-    root = root_of(request)
     if offer.media_type == XML:
         return xml_response(await asyncio.to_thread(_as_xml, documents, root), Envelope(XML))
     return await send_answer(request, Answer(joined(documents, root), etag=_tag(documents, root)))
+
+
+async def _send_series(
+    request: web.Request, scope: Scope, target: SeriesTarget, root: PublicRoot
+) -> web.StreamResponse:
+    """Send the document of a series, made once for each version of the series, root and coding."""
+    known = request.app[KNOWN]
+    version = await known.series_version(scope, target.study_uid, target.series_uid)
+    if version is None:
+        raise await missing(request, scope, target)
+    key = (str(root), version)
+    prepared = known.document(key)
+    if prepared is None:
+
+        def prepare(connection: Connection) -> Prepared | None:
+            documents = find_metadata(scope, connection, target.study_uid, target.series_uid)
+            return Prepared(joined(documents, root), _tag(documents, root), {}) if documents else None
+
+        prepared = await request.app[DATABASE].read(prepare)
+        if prepared is None:
+            raise await missing(request, scope, target)
+        known.keep_document(key, prepared)
+    coding = choose_coding(request.headers.getall(hdrs.ACCEPT_ENCODING, []), CODINGS)
+    if coding != IDENTITY and coding not in prepared.encoded:
+        encoded = await asyncio.to_thread(compress, prepared.body, coding)
+        prepared = replace(prepared, encoded={**prepared.encoded, coding: encoded})
+        known.keep_document(key, prepared)
+    return await send_answer(request, Answer(prepared.body, etag=prepared.etag, encoded=prepared.encoded))
 
 
 def joined(documents: Sequence[MetadataDocument], root: PublicRoot) -> bytes:

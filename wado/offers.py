@@ -3,10 +3,11 @@
 The default of each resource category comes first. What can be made of what is the table of `wado.pixels.transcode`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from archive.dicomweb.media_types import EXPLICIT_VR_LE, MEDIA_TYPE_OF_SYNTAX, Offer
-from archive.instances import FrameLayout, Instance
+from archive.instances import FrameLayout, Instance, PixelFacts
 from wado.pixels.transcode import targets_of
 
 AS_STORED, DECODED, ENCODED = 0, 5, 9
@@ -22,12 +23,16 @@ def _both_forms(media_type: str, syntax: str, rank: int) -> Iterable[Offer]:
     yield Offer(media_type, syntax, multipart=False, rank=rank)
 
 
-def frame_offers(instance: Instance) -> list[Offer]:
+def frame_offers(instance: Instance) -> Sequence[Offer]:
     """Representations of a frame; empty where the instance has none that can be cut out."""
     if instance.pixels is None or instance.frames.layout in (FrameLayout.NONE, FrameLayout.WHOLE):
-        return []
-    stored = instance.transfer_syntax_uid
-    targets = targets_of(stored, instance.pixels)
+        return ()
+    return _frame_offers(instance.transfer_syntax_uid, instance.pixels)
+
+
+@lru_cache(maxsize=1024)
+def _frame_offers(stored: str, pixels: PixelFacts) -> tuple[Offer, ...]:
+    targets = targets_of(stored, pixels)
     offers: list[Offer] = []
     if stored in NATIVE_SYNTAXES:
         offers += _both_forms(OCTET_STREAM, EXPLICIT_VR_LE, AS_STORED)
@@ -40,7 +45,7 @@ def frame_offers(instance: Instance) -> list[Offer]:
     for target in targets:
         if target not in (EXPLICIT_VR_LE, stored):
             offers += _both_forms(MEDIA_TYPE_OF_SYNTAX[target], target, ENCODED)
-    return offers
+    return tuple(offers)
 
 
 def object_offers(instance: Instance, *, single: bool) -> list[Offer]:

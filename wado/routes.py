@@ -47,6 +47,7 @@ BY_URI = Transaction(
     PARAMETERS,
 )
 TRANSACTIONS = (
+    _get(FRAMES, "RetrieveFrames", retrieve_frames, (OCTETS, "application/octet-stream", "image/*")),
     _get(STUDY, "RetrieveStudy", retrieve_study, (DICOM, OCTETS, ZIP)),
     _get(SERIES, "RetrieveSeries", retrieve_series, (DICOM, OCTETS, ZIP)),
     _get(INSTANCE, "RetrieveInstance", retrieve_instance, (DICOM, "application/dicom", OCTETS, ZIP)),
@@ -79,7 +80,6 @@ TRANSACTIONS = (
     _get(STUDY + "/pixeldata", "RetrieveStudyPixelData", retrieve_pixel_data, (OCTETS,)),
     _get(SERIES + "/pixeldata", "RetrieveSeriesPixelData", retrieve_pixel_data, (OCTETS,)),
     _get(INSTANCE + "/pixeldata", "RetrieveInstancePixelData", retrieve_pixel_data, (OCTETS,)),
-    _get(FRAMES, "RetrieveFrames", retrieve_frames, (OCTETS, "application/octet-stream", "image/*")),
     BY_URI,
 )
 

@@ -82,6 +82,45 @@ def multipart_response(envelope: Envelope, parts: Sequence[tuple[PartHead, bytes
     return response
 
 
+class FramedResponse:
+    """An answer of parts whose lengths are known, in one buffer: their framing is there, their contents are filled in.
+
+    Content is read right into its place and the whole is sent in one write. For answers of bounded size; `gaps` are
+    the places of the contents, in the order of the parts.
+    """
+
+    def __init__(self, request: web.Request, envelope: Envelope, heads: Sequence[PartHead]) -> None:
+        envelope = envelope.with_boundary()
+        framing = [head.encode(envelope.boundary) for head in heads]
+        closing = f"--{envelope.boundary}--\r\n".encode()
+        lengths = [head.length_bytes or 0 for head in heads]
+        self._buffer = bytearray(sum(map(len, framing)) + sum(lengths) + 2 * len(heads) + len(closing))
+        self._request = request
+        self._response = web.StreamResponse(status=envelope.status, headers=envelope.headers)
+        self._response.headers[hdrs.CONTENT_TYPE] = envelope.content_type
+        self._response.content_length = len(self._buffer)
+        self.gaps: list[memoryview] = []
+        view, position = memoryview(self._buffer), 0
+        for opening, length_bytes in zip(framing, lengths, strict=True):
+            start = position + len(opening)
+            view[position:start] = opening
+            self.gaps.append(view[start : start + length_bytes])
+            position = start + length_bytes + 2
+            view[position - 2 : position] = b"\r\n"
+        view[position:] = closing
+
+    async def send(self) -> web.StreamResponse:
+        """Send what has been filled in; the response is the handler's result."""
+        await self._response.prepare(self._request)
+        try:
+            async with asyncio.timeout(SEND_IDLE_S):
+                await self._response.write_eof(self._buffer)  # type: ignore[arg-type]  # any buffer will do
+        except TimeoutError as late:
+            break_off(self._request)
+            raise BrokenStreamError("The client takes nothing any more.") from late
+        return self._response
+
+
 class MultipartResponse:
     """An answer sent part by part.
 

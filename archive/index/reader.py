@@ -60,6 +60,23 @@ class MetadataDocument:
     document: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class InstanceFacts:
+    """An instance, and what of it decides which scopes see it."""
+
+    instance: Instance
+    stored_ms: int
+    is_report: bool
+
+    def seen_by(self, scope: Scope) -> bool:
+        """What `in_scope` says in SQL."""
+        return (
+            scope.may_see_study(self.instance.study_uid)
+            and (scope.stored_until_ms is None or self.stored_ms <= scope.stored_until_ms)
+            and (scope.with_reports or not self.is_report)
+        )
+
+
 def in_scope(scope: Scope) -> sa.ColumnElement[bool]:
     """The scope as a condition on `instances` joined with `studies`; belongs in every WHERE."""
     conditions: list[sa.ColumnElement[bool]] = []
@@ -113,6 +130,27 @@ def _chain(
     if instance_uid is not None:
         conditions.append(instances.c.instance_uid == instance_uid)
     return conditions
+
+
+_BY_CHAIN = (
+    sa.select(*_FACTS, instances.c.stored_ms, instances.c.is_report)
+    .select_from(_JOINED)
+    .where(
+        studies.c.study_uid == sa.bindparam("study"),
+        series.c.series_uid == sa.bindparam("series"),
+        instances.c.instance_uid == sa.bindparam("instance"),
+    )
+)
+"""Made once: making it costs more than running it."""
+
+
+def find_facts(
+    connection: sa.Connection, study_uid: StudyUID, series_uid: SeriesUID, instance_uid: InstanceUID
+) -> InstanceFacts | None:
+    """The instance of the three UIDs and what its scopes go by; `seen_by` is the caller's to ask."""
+    chain = {"study": study_uid, "series": series_uid, "instance": instance_uid}
+    row = connection.execute(_BY_CHAIN, chain).first()
+    return InstanceFacts(_instance(row), row[-2], bool(row[-1])) if row is not None else None
 
 
 def find_instance(

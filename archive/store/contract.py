@@ -3,7 +3,7 @@
 A blob is named by the SHA-256 of its bytes and never changes. Everything here blocks; callers use threads.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -27,7 +27,7 @@ class Draft(Protocol):
         """The sealed bytes, mapped, not copied."""
 
     def keep(self) -> None:
-        """Make the blob permanent under its digest: after this returns it survives a power cut."""
+        """Give the blob its digest as its name; it survives a power cut once `Store.settle` has returned for it."""
 
     def discard(self) -> None:
         """Leave nothing behind. Harmless after `keep` or twice."""
@@ -36,11 +36,17 @@ class Draft(Protocol):
 class Store(Protocol):
     def begin(self) -> Draft: ...
 
+    def settle(self, digests: Iterable[Digest]) -> None:
+        """Make the names of kept blobs durable, many for little more than one. Raises StoreError."""
+
     def path_of(self, digest: Digest) -> Path:
         """Where the blob lies on this machine. Raises StoreError if it is missing."""
 
     def read(self, digest: Digest, span: Span) -> bytes:
         """A range of a blob. Raises StoreError if the blob is missing or shorter than the range."""
+
+    def read_into(self, digest: Digest, offset: int, target: memoryview) -> None:
+        """Fill `target` with the blob's bytes from `offset` on. Raises StoreError as `read` does."""
 
     def contents(self, digest: Digest) -> AbstractContextManager[Buffer]:
         """A whole blob, mapped, not copied. Raises StoreError if it is missing."""

@@ -5,7 +5,7 @@ import hashlib
 import mmap
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,6 +35,12 @@ class FileStore:
     def begin(self) -> "FileDraft":
         return FileDraft(self._drafts / secrets.token_hex(16), self._place)
 
+    def settle(self, digests: Iterable[Digest]) -> None:
+        folders = {self._place(digest).parent for digest in digests}
+        with _full_is_told():
+            for folder in sorted(folders):
+                _sync_folder(folder)
+
     def path_of(self, digest: Digest) -> Path:
         path = self._place(digest)
         if not path.is_file():
@@ -51,6 +57,16 @@ class FileStore:
         if len(data) != span.length_bytes:
             raise StoreError("The bytes of this instance are shorter than they were.")
         return data
+
+    def read_into(self, digest: Digest, offset: int, target: memoryview) -> None:
+        with _missing_is_told():
+            descriptor = os.open(self._place(digest), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                read_bytes = os.preadv(descriptor, [target], offset)
+            finally:
+                os.close(descriptor)
+        if read_bytes != len(target):
+            raise StoreError("The bytes of this instance are shorter than they were.")
 
     @contextmanager
     def contents(self, digest: Digest) -> Iterator[Buffer]:
@@ -137,7 +153,6 @@ class FileDraft:
             _make_folder(target.parent)
             # The same bytes may be there already; renaming over them costs nothing and heals a damaged copy.
             self._path.rename(target)
-            _sync_folder(target.parent)
 
     def discard(self) -> None:
         if self._descriptor >= 0:

@@ -1,7 +1,7 @@
 """Blobs in memory: for tests of what stands on a store."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +27,10 @@ class MemoryStore:
         except KeyError:
             raise StoreError("The bytes of this instance are missing in the store.") from None
 
+    def settle(self, digests: Iterable[Digest]) -> None:
+        for digest in digests:
+            self._find(digest)
+
     def path_of(self, digest: Digest) -> Path:
         path = self._folder / digest
         path.write_bytes(self._find(digest))
@@ -37,6 +41,9 @@ class MemoryStore:
         if len(data) != span.length_bytes:
             raise StoreError("The bytes of this instance are shorter than they were.")
         return data
+
+    def read_into(self, digest: Digest, offset: int, target: memoryview) -> None:
+        target[:] = self.read(digest, Span(offset, len(target)))
 
     @contextmanager
     def contents(self, digest: Digest) -> Iterator[Buffer]:

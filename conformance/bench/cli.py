@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from pathlib import Path
 from conformance.bench.measure import (
     NGINX_FILES,
     Result,
+    before,
     fill,
     measure_reads,
     measure_stores,
@@ -36,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="write the table to this file")
     parser.add_argument("--only", default="", help="only workloads whose name holds this")
     parser.add_argument("--workers", type=int, default=2, help="server processes of Lightbox")
+    parser.add_argument("--limit-s", type=float, default=420, help="begin no further workload after so many seconds")
     parser.add_argument("--without-orthanc", action="store_true", help="compare with nginx alone")
     chosen = parser.parse_args(arguments)
     with ExitStack() as stack:
@@ -45,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             servers = [stack.enter_context(lightbox(chosen.workers))]
             if not chosen.without_orthanc:
                 servers.append(stack.enter_context(debian_orthanc()))
-        result = measure(servers, stack, chosen.only, with_limit=not chosen.base)
+        compared = [] if chosen.base else [stack]
+        result = measure(servers, compared, chosen.only, time.monotonic() + chosen.limit_s)
     text = json.dumps(asdict(result), indent=1) if chosen.json else markdown(result)
     if chosen.out:
         chosen.out.write_text(text + "\n", encoding="utf-8")
@@ -54,16 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(servers: list[Server], stack: ExitStack, only: str, *, with_limit: bool) -> Result:
-    """Fill the servers and run every workload whose name holds `only`."""
-    result, before = Result(), os.getloadavg()[0]
+def measure(servers: list[Server], limit_on: Sequence[ExitStack], only: str, until_s: float) -> Result:
+    """Fill the servers and run every workload whose name holds `only`; nginx, as the limit, is put on the stack."""
+    result, load_before = Result(), os.getloadavg()[0]
     corpus = fill(servers)
     reads = [workload for workload in read_workloads(corpus) if only in workload.name]
     compared = list(servers)
-    if with_limit:
-        compared.append(stack.enter_context(nginx(answers(servers[0], reads, NGINX_FILES))))
-    result.rows = measure_reads(compared, reads)
-    result.rows += measure_stores(servers, [workload for workload in store_workloads() if only in workload.name])
+    compared += [stack.enter_context(nginx(answers(servers[0], reads, NGINX_FILES))) for stack in limit_on]
+    stores = [workload for workload in store_workloads() if only in workload.name]
+    result.rows = measure_stores(servers, before(until_s, stores))
+    result.rows += measure_reads(compared, before(until_s, reads))
+    measured = {row.name for row in result.rows}
+    names = [store.name for store in stores] + [read.name for read in reads]
+    result.left_out = list(dict.fromkeys(name for name in names if name not in measured))
     result.memory_megabytes = memory_of(compared)
-    result.load_average = (before, os.getloadavg()[0])
+    result.load_average = (load_before, os.getloadavg()[0])
     return result

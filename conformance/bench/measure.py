@@ -6,10 +6,11 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from conformance.bench.client import Load, run_load
 from conformance.bench.corpus import Corpus, Template, build, fresh
@@ -17,10 +18,14 @@ from conformance.bench.processes import cpu_s, memory_bytes
 from conformance.bench.servers import file_name
 from conformance.bench.workloads import Server, Store, Workload, slice_template
 
+T = TypeVar("T")
+
 ROUNDS = 3
 ROUND_S = 0.4
 LOAD_PER_REQUEST = 25
 NGINX_FILES = 40
+GONE = 0
+"""Stands for a status where a server broke off, or died."""
 LIMIT = "write + fsync"
 
 
@@ -50,6 +55,8 @@ class Result:
     rows: list[Row] = field(default_factory=list)
     memory_megabytes: dict[str, float] = field(default_factory=dict)
     load_average: tuple[float, float] = (0.0, 0.0)
+    left_out: list[str] = field(default_factory=list)
+    """Workloads that the time limit left no time for."""
 
 
 def fill(servers: Sequence[Server]) -> Corpus:
@@ -70,6 +77,13 @@ def _store_all(servers: Sequence[Server], files: list[bytes]) -> None:
             load = run_load(server.address, iter([server.post(files)]), 1, lambda _: False)
             if load.failed:
                 raise SystemExit(f"{server.name} did not store the corpus: {load.statuses}")
+
+
+def before(until_s: float, workloads: Iterable[T]) -> Iterator[T]:
+    """The workloads, for as long as there is time to begin another."""
+    for workload in workloads:
+        if time.monotonic() < until_s:
+            yield workload
 
 
 def measure_reads(servers: Sequence[Server], workloads: Iterable[Workload]) -> list[Row]:
@@ -138,7 +152,11 @@ def _rounds(row: Row, servers: Sequence[Server], run: Callable[[Server, int], Lo
             if server.name in row.refused:
                 continue
             before_s = cpu_s(server.pids)
-            load = run(server, number)
+            try:
+                load = run(server, number)
+            except (ConnectionError, TimeoutError):
+                row.refused[server.name] = GONE
+                continue
             if load is None or not load.requests:
                 continue
             if load.failed:

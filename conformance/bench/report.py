@@ -10,7 +10,7 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from conformance.bench.measure import LIMIT, ROUND_S, ROUNDS, Figure, Result, Row
+from conformance.bench.measure import GONE, LIMIT, ROUND_S, ROUNDS, Figure, Result, Row
 
 _HEAD = """# Speed, side by side
 
@@ -42,7 +42,10 @@ def markdown(result: Result) -> str:
         cores=os.cpu_count(),
     )
     memory = ", ".join(f"{name} {size:.0f} MB" for name, size in result.memory_megabytes.items())
-    return "\n".join([head, *map(_line, result.rows), "", f"Memory of all processes at the end (PSS): {memory}."])
+    lines = [head, *map(_line, result.rows), "", f"Memory of all processes at the end (PSS): {memory}."]
+    if result.left_out:
+        lines += ["", f"Not measured, for want of time: {', '.join(result.left_out)}."]
+    return "\n".join(lines)
 
 
 def _line(row: Row) -> str:
@@ -51,7 +54,7 @@ def _line(row: Row) -> str:
     cells = [
         row.name,
         str(row.clients),
-        _rate(own, row.refused.get("Lightbox") or row.refused.get("server")),
+        _rate(own, row.refused.get("Lightbox", row.refused.get("server"))),
         _rate(peer, row.refused.get("Orthanc")),
         _rate(limit, row.refused.get("nginx")),
         _ratio(own, peer),
@@ -63,7 +66,7 @@ def _line(row: Row) -> str:
 
 def _rate(figure: Figure | None, status: int | None) -> str:
     if figure is None:
-        return f"({status})" if status else "–"
+        return {None: "–", GONE: "(broke off)"}.get(status, f"({status})")
     return f"{figure.rate:.0f}" if figure.rate >= 100 else f"{figure.rate:.1f}"
 
 

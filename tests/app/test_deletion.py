@@ -183,3 +183,19 @@ def test_the_commands_delete_and_restore_too(served: Any, study: Any) -> None:
     assert counts(found_study(served, uid) or {}) == (["CT", "MR"], 2, 4)
     trail = lightbox("audit", "export", "--data", data)
     assert "restore" in trail
+
+
+def test_a_frame_and_metadata_that_were_read_before_are_gone_as_soon_as_they_are_deleted(
+    served: Any, study: Any
+) -> None:
+    uid, _, instances = study
+    series, instance = instances[0]
+    paths = (
+        f"/studies/{uid}/series/{series}/instances/{instance}/frames/1",
+        f"/studies/{uid}/series/{series}/metadata",
+    )
+    for path in paths * 2:
+        assert served.ask(path).status_code == 200
+    served.ask(f"/studies/{uid}", "DELETE")
+    for path in paths:
+        assert served.ask(path).status_code == 410

@@ -7,7 +7,13 @@ from aiohttp import web
 from pytest_aiohttp.plugin import AiohttpClient
 
 from archive.dicomweb.multipart import MultipartReader, RelatedType
-from archive.dicomweb.multipart_response import Envelope, MultipartResponse, PartHead, multipart_response
+from archive.dicomweb.multipart_response import (
+    Envelope,
+    FramedResponse,
+    MultipartResponse,
+    PartHead,
+    multipart_response,
+)
 
 SYNTAX = "application/dicom; transfer-syntax=1.2.840.10008.1.2.1"
 
@@ -53,6 +59,25 @@ async def test_what_is_sent_part_by_part_is_what_a_client_reads(aiohttp_client: 
     head_answer = await client.head("/")
     assert head_answer.status == 206
     assert head_answer.headers.get("Content-Length") == response.headers.get("Content-Length")
+
+
+async def test_an_answer_filled_in_one_buffer_is_what_a_client_reads(aiohttp_client: AiohttpClient) -> None:
+    async def send(request: web.Request) -> web.StreamResponse:
+        heads = [PartHead(SYNTAX, f"http://a/{i}", len(content)) for i, content in enumerate(CONTENTS)]
+        response = FramedResponse(request, Envelope("application/dicom", 206), heads)
+        for gap, content in zip(response.gaps, CONTENTS, strict=True):
+            gap[:] = content
+        return await response.send()
+
+    app = web.Application()
+    app.router.add_get("/", send)
+    response = await (await aiohttp_client(app)).get("/")
+    body = await response.read()
+    assert (response.status, int(response.headers["Content-Length"])) == (206, len(body))
+    parts = await parts_of(body, response.headers["Content-Type"])
+    assert [(part["content-location"], content) for part, content in parts] == [
+        (f"http://a/{i}", content) for i, content in enumerate(CONTENTS)
+    ]
 
 
 async def test_an_answer_of_parts_in_memory_is_one_response_of_known_length(aiohttp_client: AiohttpClient) -> None:

@@ -1,7 +1,9 @@
 """One suite for every store: what was kept comes back, and only that."""
 
 import hashlib
+import os
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -122,3 +124,30 @@ def test_what_an_unfinished_write_left_is_cleared(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     assert store.clear_drafts() == 1
     assert list((tmp_path / "drafts").iterdir()) == []
+
+
+def test_settling_syncs_the_folder_of_every_blob(tmp_path: Path) -> None:
+    store, synced = FileStore(tmp_path), []
+    digests = [keep(store, bytes([number])) for number in range(5)]
+    real = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        real(descriptor)
+
+    with patch("os.fsync", note):
+        store.settle(digests)
+    assert set(synced) == {store.path_of(digest).parent for digest in digests}
+
+
+def test_names_of_blobs_that_are_not_there_cannot_be_settled(store: Store) -> None:
+    with pytest.raises(StoreError):
+        store.settle([Digest("0" * 64)])
+
+
+def test_bytes_are_read_into_their_place_and_a_short_blob_is_told(store: Store) -> None:
+    digest, place = keep(store, b"abcdef"), bytearray(4)
+    store.read_into(digest, 1, memoryview(place))
+    assert place == b"bcde"
+    with pytest.raises(StoreError, match="shorter"):
+        store.read_into(digest, 4, memoryview(place))
