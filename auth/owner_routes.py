@@ -68,23 +68,25 @@ async def post_open(request: web.Request) -> web.Response:
 
 async def post_send_code(request: web.Request) -> web.Response:
     """Send a code to a contact on file."""
+    half_open = _half_open(request)
     body = await read_body(request)
-    request_id, cookie = _half_open(request)
-    contact = await send_owner_code(request.app[ACCESS], request_id, cookie, body.text("channel"))
+    contact = await send_owner_code(request.app[ACCESS], *half_open, body.text("channel"))
     return web.json_response({"sent_to": contact}, status=202)
 
 
 async def post_code(request: web.Request) -> web.Response:
     """Take the code."""
-    access, body = request.app[ACCESS], await read_body(request)
-    step = await give_owner_code(access, *_half_open(request), body.text("code"), access.visitor(request))
+    access, half_open = request.app[ACCESS], _half_open(request)
+    body = await read_body(request)
+    step = await give_owner_code(access, *half_open, body.text("code"), access.visitor(request))
     return _step_response(request, step)
 
 
 async def post_passphrase(request: web.Request) -> web.Response:
     """Take the words that a patient without mail and telephone was given."""
-    access, body = request.app[ACCESS], await read_body(request)
-    step = await give_passphrase(access, *_half_open(request), body.text("passphrase"), access.visitor(request))
+    access, half_open = request.app[ACCESS], _half_open(request)
+    body = await read_body(request)
+    step = await give_passphrase(access, *half_open, body.text("passphrase"), access.visitor(request))
     return _step_response(request, step)
 
 
@@ -210,9 +212,12 @@ def _made_json(access: Access, made: MadeLink) -> dict[str, Any]:
     }
 
 
-def _half_open(request: web.Request) -> tuple[str, str | None]:
+def _half_open(request: web.Request) -> tuple[str, str]:
     request_id = parse_request_id(request.match_info["request_id"])
-    return request_id, request.cookies.get(request.app[ACCESS].cookies.name(SessionKind.OWNER, request_id))
+    cookie = request.cookies.get(request.app[ACCESS].cookies.name(SessionKind.OWNER, request_id))
+    if cookie is None:
+        raise UnauthorizedError("Open your link first.")
+    return request_id, cookie
 
 
 def _step_response(request: web.Request, step: OwnerStep) -> web.Response:

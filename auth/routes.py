@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from archive.errors import ForbiddenError, NotFoundError
+from archive.errors import ForbiddenError, NotFoundError, UnauthorizedError
 from auth import elsewhere_routes, owner_routes, staff_routes
 from auth.access import ACCESS, principal_of, require_read
 from auth.bodies import read_body
@@ -51,53 +51,57 @@ async def post_open(request: web.Request) -> web.Response:
 
 async def post_password(request: web.Request) -> web.Response:
     """Take the password of a link whose secret was right."""
-    access, body = request.app[ACCESS], await read_body(request)
-    share_id = parse_share_id(request.match_info["share_id"])
-    visitor, cookie = access.visitor(request), cookie_of(request, share_id)
-    return step_response(request, await give_password(access, share_id, cookie, body.text("password"), visitor))
+    access, half_open = request.app[ACCESS], half_open_cookie(request)
+    body = await read_body(request)
+    step = await give_password(access, *half_open, body.text("password"), access.visitor(request))
+    return step_response(request, step)
 
 
 async def post_send_code(request: web.Request) -> web.Response:
     """Send the code of a person's own link."""
+    half_open = half_open_cookie(request)
     body = await read_body(request)
-    share_id, cookie = half_open_cookie(request)
-    contact = await send_code(request.app[ACCESS], share_id, cookie, body.text("language", ""))
+    contact = await send_code(request.app[ACCESS], *half_open, body.text("language", ""))
     return web.json_response({"sent_to": contact}, status=202)
 
 
 async def post_code(request: web.Request) -> web.Response:
     """Take the code of a person's own link."""
-    access, body = request.app[ACCESS], await read_body(request)
-    step = await give_code(access, *half_open_cookie(request), body.text("code"), access.visitor(request))
+    access, half_open = request.app[ACCESS], half_open_cookie(request)
+    body = await read_body(request)
+    step = await give_code(access, *half_open, body.text("code"), access.visitor(request))
     return step_response(request, step)
 
 
 async def post_totp(request: web.Request) -> web.Response:
     """Take an authenticator app's code."""
-    access, body = request.app[ACCESS], await read_body(request)
-    step = await give_totp(access, *half_open_cookie(request), body.text("code"), access.visitor(request))
+    access, half_open = request.app[ACCESS], half_open_cookie(request)
+    body = await read_body(request)
+    step = await give_totp(access, *half_open, body.text("code"), access.visitor(request))
     return step_response(request, step)
 
 
 async def post_passkey_options(request: web.Request) -> web.Response:
     """What the browser asks the authenticator."""
+    half_open = half_open_cookie(request)
     await read_body(request)
-    return web.json_response(await passkey_options(request.app[ACCESS], *half_open_cookie(request)))
+    return web.json_response(await passkey_options(request.app[ACCESS], *half_open))
 
 
 async def post_passkey(request: web.Request) -> web.Response:
     """Take the authenticator's answer."""
-    access, body = request.app[ACCESS], await read_body(request)
-    answer = body.document("credential")
-    step = await give_passkey(access, *half_open_cookie(request), answer, access.visitor(request))
+    access, half_open = request.app[ACCESS], half_open_cookie(request)
+    answer = (await read_body(request)).document("credential")
+    step = await give_passkey(access, *half_open, answer, access.visitor(request))
     return step_response(request, step)
 
 
 async def post_ask(request: web.Request) -> web.Response:
     """Ask the patient for access, by a link that is for named people."""
+    half_open = half_open_cookie(request)
     body = await read_body(request)
     person = NewPerson(body.text("name"), body.text("contact"))
-    await ask_for_access(request.app[ACCESS], *half_open_cookie(request), person)
+    await ask_for_access(request.app[ACCESS], *half_open, person)
     return web.json_response({"asked": True}, status=202)
 
 
@@ -158,10 +162,13 @@ def require_session(request: web.Request) -> Principal:
     return principal
 
 
-def half_open_cookie(request: web.Request) -> tuple[str, str | None]:
-    """The share that the path names, and this browser's cookie for it."""
+def half_open_cookie(request: web.Request) -> tuple[str, str]:
+    """The share that the path names, and this browser's cookie for it; UnauthorizedError when there is none."""
     share_id = parse_share_id(request.match_info["share_id"])
-    return share_id, cookie_of(request, share_id)
+    cookie = cookie_of(request, share_id)
+    if cookie is None:
+        raise UnauthorizedError("Open the link first.")
+    return share_id, cookie
 
 
 def cookie_of(request: web.Request, share_id: str) -> str | None:

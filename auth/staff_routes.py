@@ -7,7 +7,7 @@ from aiohttp import web
 
 from archive.delivery.handout import Handout, handout_pdf
 from archive.delivery.outbox import Channel
-from archive.errors import BadRequestError
+from archive.errors import BadRequestError, UnauthorizedError
 from auth.access import ACCESS, require_staff
 from auth.bodies import Body, read_body
 from auth.desk import (
@@ -71,28 +71,31 @@ async def post_sign_in(request: web.Request) -> web.Response:
 
 async def post_password(request: web.Request) -> web.Response:
     """An own password at the first sign-in."""
+    access, cookie = request.app[ACCESS], _cookie(request)
     body = await read_body(request)
-    return _step_response(request, await change_password(request.app[ACCESS], _cookie(request), body.text("password")))
+    return _step_response(request, await change_password(access, cookie, body.text("password")))
 
 
 async def post_totp(request: web.Request) -> web.Response:
     """The authenticator app's code."""
-    access, body = request.app[ACCESS], await read_body(request)
-    step = await give_staff_totp(access, _cookie(request), body.text("code"), access.visitor(request))
+    access, cookie = request.app[ACCESS], _cookie(request)
+    body = await read_body(request)
+    step = await give_staff_totp(access, cookie, body.text("code"), access.visitor(request))
     return _step_response(request, step)
 
 
 async def post_passkey_options(request: web.Request) -> web.Response:
     """What the browser asks the authenticator."""
+    cookie = _cookie(request)
     await read_body(request)
-    return web.json_response(await staff_passkey_options(request.app[ACCESS], _cookie(request)))
+    return web.json_response(await staff_passkey_options(request.app[ACCESS], cookie))
 
 
 async def post_passkey(request: web.Request) -> web.Response:
     """The authenticator's answer."""
-    access, body = request.app[ACCESS], await read_body(request)
-    answer = body.document("credential")
-    return _step_response(request, await give_staff_passkey(access, _cookie(request), answer, access.visitor(request)))
+    access, cookie = request.app[ACCESS], _cookie(request)
+    answer = (await read_body(request)).document("credential")
+    return _step_response(request, await give_staff_passkey(access, cookie, answer, access.visitor(request)))
 
 
 async def delete_session(request: web.Request) -> web.Response:
@@ -228,8 +231,11 @@ def _made_response(request: web.Request, made: Made, language: str) -> web.Respo
     return web.json_response(told, status=201)
 
 
-def _cookie(request: web.Request) -> str | None:
-    return request.cookies.get(request.app[ACCESS].cookies.name(SessionKind.STAFF))
+def _cookie(request: web.Request) -> str:
+    cookie = request.cookies.get(request.app[ACCESS].cookies.name(SessionKind.STAFF))
+    if cookie is None:
+        raise UnauthorizedError("Sign in first.")
+    return cookie
 
 
 def _step_response(request: web.Request, step: StaffStep) -> web.Response:
