@@ -15,7 +15,7 @@ from auth.factors import new_password
 from auth.limits import resume
 from auth.notices import Notice, note
 from auth.opening import half_open
-from auth.people import CONTACT, NAME, NewPerson, add_person, find_person
+from auth.people import CONTACT, NAME, PERSONAL, NewPerson, add_person, find_person
 from auth.requests import Request, end_owned_shares, find_request, mark, tell
 from auth.sessions import NewSession, SessionKind, Visitor, start_session
 from auth.shares import (
@@ -268,28 +268,29 @@ async def look_at(access: Access, request: Request, share_id: str | None, visito
 
 
 async def ask_for_access(access: Access, share_id: str, cookie: str | None, person: NewPerson) -> None:
-    """Somebody with a link for named people asks the owner; the answer is the same whatever they are."""
+    """Somebody to whom a named person's link was passed on asks the owner; the answer is the same whoever they are."""
     channel, contact = _contact(access, person.contact)
     if not 1 <= len(person.name.strip()) <= 80 or not person.name.isprintable():
         raise BadRequestError("Tell your name, in at most 80 characters.", parameter="name")
 
     def ask(connection: sa.Connection, now_ms: int) -> None:
-        share, _ = half_open(connection, (share_id, frozenset({Mode.NAMED})), cookie, now_ms)
+        share, _ = half_open(connection, (share_id, PERSONAL | {Mode.NAMED}), cookie, now_ms)
+        asked_id = share.parent_id or share_id
         waiting = sa.select(sa.func.count()).where(
-            access_requests.c.share_id == share_id, access_requests.c.answered_ms.is_(None)
+            access_requests.c.share_id == asked_id, access_requests.c.answered_ms.is_(None)
         )
         if connection.execute(waiting).scalar_one() >= MAXIMUM_ASKING:
             return
         connection.execute(
             sa.insert(access_requests).values(
-                share_id=share_id,
+                share_id=asked_id,
                 created_ms=now_ms,
                 name_encrypted=access.vault.encrypt(person.name.strip(), NAME),
                 channel=str(channel),
                 contact_encrypted=access.vault.encrypt(contact, CONTACT),
             )
         )
-        note(connection, share.owner_id, share_id, Notice.ASK, now_ms)
+        note(connection, share.owner_id, asked_id, Notice.ASK, now_ms)
 
     await access.database.write(ask, access.clock())
 

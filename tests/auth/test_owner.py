@@ -212,35 +212,26 @@ async def test_a_passkey_cannot_be_set_up_before_the_code(archive, client, owner
     assert not await sees(client, made)
 
 
-async def test_a_link_for_named_people_passed_on_can_only_ask(archive, client, owner):
-    people = [{"name": "Ada", "contact": "ada@example.org"}]
-    await owner.share(mode="code", people=people)
-
-    def parent(connection):
-        from archive.database.access_tables import shares
-
-        return connection.execute(sa.select(shares.c.id).where(shares.c.mode == "named")).scalar_one()
-
-    share_id = await archive.database.read(parent)
-    from auth.tokens import hash_secret
-
-    def give_secret(connection):
-        from archive.database.access_tables import shares
-
-        changed = sa.update(shares).where(shares.c.id == share_id).values(secret_sha256=hash_secret("0" * 26))
-        return connection.execute(changed).rowcount
-
-    await archive.database.write(give_secret)
-    answer = await client.post(f"/api/s/{share_id}/open", json={"secret": "0" * 26})
-    assert await answer.json() == {"next": "ask"}
-    assert (await client.get(f"/s/{share_id}/dicom-web/studies")).status == 401
-    asked = await client.post(f"/api/s/{share_id}/ask", json={"name": "Eve", "contact": "eve@example.org"})
-    assert asked.status == 202
+async def test_a_named_persons_link_passed_on_can_only_ask(archive, client, owner):
+    [ada] = (await owner.share(mode="code", people=[{"name": "Ada", "contact": "ada@example.org"}]))["links"]
+    asking = {"name": "Eve", "contact": "eve@example.org"}
+    assert (await client.post(f"/api/s/{ada['share_id']}/ask", json=asking)).status == 401
+    assert await opened(client, ada) == "code"
+    assert (await client.post(f"/api/s/{ada['share_id']}/ask", json=asking)).status == 202
+    assert not await sees(client, ada)
     granted = await client.post(f"{owner.api}/asking/1", json={"grant": True})
     [made] = (await granted.json())["links"]
     assert (made["name"], made["sent_to"]) == ("Eve", "e…@e….org")
     assert await opened(client, made) == "code"
     assert (await client.post(f"{owner.api}/asking/1", json={"grant": True})).status == 404
+
+
+async def test_who_is_refused_gets_no_link(archive, client, owner):
+    [ada] = (await owner.share(mode="code", people=[{"name": "Ada", "contact": "ada@example.org"}]))["links"]
+    await opened(client, ada)
+    await client.post(f"/api/s/{ada['share_id']}/ask", json={"name": "Eve", "contact": "eve@example.org"})
+    answer = await client.post(f"{owner.api}/asking/1", json={"grant": False})
+    assert await answer.json() == {"links": []}
 
 
 async def test_switching_everything_off_ends_sessions_tickets_and_links(archive, client, owner):

@@ -53,16 +53,9 @@ async def test_a_failed_claim_of_an_owner_link_is_shown_at_the_desk(archive, cli
 
 async def test_asking_for_access_answers_alike_whoever_asks(archive, client, owner):
     people = [{"name": "Ada", "contact": "ada@example.org"}]
-    await owner.share(mode="code", people=people)
-    from archive.database.access_tables import shares
-    from auth.tokens import hash_secret
-
-    secret = random_code(26)
-    parent = sa.update(shares).where(shares.c.mode == "named").values(secret_sha256=hash_secret(secret))
-    found = await archive.database.write(
-        lambda connection: connection.execute(parent.returning(shares.c.id)).scalar_one()
-    )
-    await client.post(f"/api/s/{found}/open", json={"secret": secret})
+    [ada] = (await owner.share(mode="code", people=people))["links"]
+    found = ada["share_id"]
+    await client.post(f"/api/s/{found}/open", json={"secret": ada["url"].partition("#")[2]})
     answers = [
         await client.post(f"/api/s/{found}/ask", json={"name": "X", "contact": contact})
         for contact in ("ada@example.org", "nobody@example.org", "ada@example.org")

@@ -17,6 +17,7 @@
     for (const one of box.querySelectorAll("[data-step]")) one.hidden = one.dataset.step !== step;
     problem.textContent = "";
     const here = part(step);
+    for (const only of here.querySelectorAll("[data-only]")) only.hidden = only.dataset.only !== kind;
     for (const place of here.querySelectorAll("[data-told]")) place.textContent = told[place.dataset.told] ?? "";
     for (const image of here.querySelectorAll("img[data-qr]")) if (told.qr) image.src = `data:image/svg+xml,${encodeURIComponent(told.qr)}`;
     for (const button of here.querySelectorAll("[data-channel]")) {
@@ -85,6 +86,7 @@
     if (!button) return;
     if (button.dataset.action === "open") goOn(await ask("open", { secret }));
     if (button.dataset.action === "passkey") await passkey();
+    if (button.dataset.shows) show(button.dataset.shows);
     if (button.dataset.channel !== undefined) {
       const said = await ask("code/send", { channel: button.dataset.channel, language: document.documentElement.lang });
       if (!said) return;
