@@ -70,7 +70,7 @@ def test_a_file_comes_as_stored_or_in_the_syntax_that_is_named(served: Any, imag
     assert answer.headers["Content-Location"].startswith(f"{served.server.dicomweb}/studies/")
     beside = ask(served, keys(image, contentType="application/dicom"), served.server.base)
     assert beside.headers["Content-Location"] == answer.headers["Content-Location"]
-    compressed = stored(served, "MR_small_RLE.dcm")
+    compressed = stored(served, "SC_rgb_rle.dcm")
     for syntax, more in ((EXPLICIT, {}), (RLE, {"transferSyntax": RLE}), (EXPLICIT, {"transferSyntax": EXPLICIT})):
         answer = ask(served, keys(compressed, contentType="application/dicom", **more))
         assert pydicom.dcmread(io.BytesIO(answer.content)).file_meta.TransferSyntaxUID == syntax
