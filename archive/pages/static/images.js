@@ -93,7 +93,7 @@
       });
     }
     picture.addEventListener("error", () => { broken.hidden = false; checkSession(); });
-    const ready = () => { for (let step = 1; step <= AHEAD && step < series[0].pictures.length; step++) fetched(address(step)); };
+    const ready = () => { for (let step = 1; step <= AHEAD && number + step < series[0].pictures.length; step++) fetched(address(number + step)); };
     if (picture.complete) ready(); else picture.addEventListener("load", ready, { once: true });
   }
 
