@@ -7,21 +7,23 @@ row without one.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from archive.database.engine import Database
+from archive.database.engine import Connection, Database
 from archive.dicom.extract import parse_instance
 from archive.dicom.part10 import Limits
-from archive.errors import PayloadTooLargeError, RefusedInstanceError
+from archive.errors import PayloadTooLargeError, RefusedInstanceError, StoreError
 from archive.identifiers import Digest, StudyUID
 from archive.index.writer import NewInstance, Outcome, add_instances
 from archive.store.contract import Draft, Store
 
 T = TypeVar("T")
+log = logging.getLogger("lightbox.ingest")
 
 SPILL_BYTES = 1 << 20
 """An upload is held in memory up to this size, then written on."""
@@ -29,6 +31,7 @@ DISK_THREADS = 4
 MAXIMUM_BATCH = 256
 """Instances in one transaction of the index."""
 STUDY_MISMATCH = 0xA900
+PROCESSING_FAILURE = 0x0110
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Ingest:
                 size += len(group[-1][0])
             batch = [new for part, _ in group for new in part]
             try:
-                outcomes = await self._database.write_batch(add_instances, batch, self._now_ms())
+                outcomes = await self._commit(batch)
             except BaseException as error:
                 for _, future in group:
                     if not future.done():
@@ -108,6 +111,34 @@ class Ingest:
                 own, outcomes = outcomes[: len(part)], outcomes[len(part) :]
                 if not future.done():
                     future.set_result(own)
+
+    async def _commit(self, batch: Sequence[NewInstance]) -> list[Outcome]:
+        """Add a batch. An instance that the index cannot take fails alone: its neighbours may be other people's.
+
+        Raises LightboxError for what befalls them all: no room, a busy or broken database.
+        """
+        try:
+            return await self._database.write_batch(self._add, batch)
+        except (ValueError, TypeError, ArithmeticError) as error:  # a value that the driver cannot bind
+            if len(batch) > 1:
+                return [outcome for new in batch for outcome in await self._commit([new])]
+            log.error("An instance could not be indexed.", extra={"error": type(error).__name__})
+        return [RefusedInstanceError(PROCESSING_FAILURE, "The instance could not be indexed.")]
+
+    def _add(self, connection: Connection, batch: Sequence[NewInstance]) -> list[Outcome]:
+        """Within the transaction: whoever sweeps blobs that no row names does so in one too, before this or after."""
+        there = [self._is_there(new.digest) for new in batch]
+        kept = [new for new, is_there in zip(batch, there, strict=True) if is_there]
+        added = iter(add_instances(connection, kept, self._now_ms()))
+        gone = RefusedInstanceError(PROCESSING_FAILURE, "The bytes were swept away before they were indexed.")
+        return [next(added) if is_there else gone for is_there in there]
+
+    def _is_there(self, digest: Digest) -> bool:
+        try:
+            self._store.path_of(digest)
+        except StoreError:
+            return False
+        return True
 
     async def close(self) -> None:
         if self._committer is not None:

@@ -13,9 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from archive.cli.opening import Archive, open_archive
 from archive.cli.options import DEFAULT_DATA, DataOption
 from archive.config import load_settings
+from archive.database.engine import Connection
 from archive.errors import StoreError
 from archive.identifiers import Digest
-from archive.index.inventory import find_miscounted, find_named_blobs
+from archive.index.inventory import find_miscounted, find_named_blobs, is_named
+from archive.store.contract import Store
 
 ORPHAN_AGE_S = 3600
 """Younger blobs without a row may belong to a store request that is still under way."""
@@ -74,7 +76,7 @@ async def _look(archive: Archive, quick: bool) -> Findings:
             findings.checked += len(instance_uids)
             progress.advance(task)
     findings.miscounted = await archive.database.read(find_miscounted)
-    findings.orphans = await asyncio.to_thread(_sweep, archive, set(named))
+    findings.orphans = await _sweep(archive, set(named))
     return findings
 
 
@@ -92,12 +94,29 @@ def _check(archive: Archive, digest: Digest, instance_uids: Sequence[str], findi
             return  # it is missing: there is nothing to set aside
 
 
-def _sweep(archive: Archive, named: set[Digest]) -> int:
-    """Remove blobs that no row names, once they are old enough."""
+async def _sweep(archive: Archive, named: set[Digest]) -> int:
+    """Remove blobs that no row names, once they are old enough.
+
+    Each is looked for again inside the transaction in which it is removed: an ingest adds its row in one too, and looks
+    there for its blob, so neither can come between the other's look and deed.
+    """
     oldest_kept = time.time() - ORPHAN_AGE_S
     removed = 0
-    for digest in archive.store.digests():
-        if digest not in named and archive.store.path_of(digest).stat().st_mtime < oldest_kept:
-            archive.store.remove(digest)
-            removed += 1
+    for digest in await asyncio.to_thread(_unnamed, archive, named, oldest_kept):
+        removed += await archive.database.write_batch(_remove_unnamed, archive.store, digest)
     return removed
+
+
+def _unnamed(archive: Archive, named: set[Digest], oldest_kept: float) -> list[Digest]:
+    return [
+        digest
+        for digest in archive.store.digests()
+        if digest not in named and archive.store.path_of(digest).stat().st_mtime < oldest_kept
+    ]
+
+
+def _remove_unnamed(connection: Connection, store: Store, digest: Digest) -> bool:
+    if is_named(connection, digest):
+        return False
+    store.remove(digest)
+    return True

@@ -23,6 +23,13 @@ def find_named_blobs(connection: sa.Connection) -> dict[Digest, list[str]]:
     return dict(named)
 
 
+def is_named(connection: sa.Connection, digest: Digest) -> bool:
+    """Whether a row names the blob."""
+    stored = sa.exists().where(instances.c.digest == digest)
+    restorable = sa.exists().where(deleted_instances.c.digest == digest, deleted_instances.c.purged.is_(False))
+    return bool(connection.execute(sa.select(sa.or_(stored, restorable))).scalar_one())
+
+
 def find_miscounted(connection: sa.Connection) -> int:
     """How many studies and series have a counter that differs from the rows."""
     in_series = sa.select(sa.func.count()).where(instances.c.series_id == series.c.id).scalar_subquery()

@@ -37,7 +37,7 @@ class Store(Protocol):
     def begin(self) -> Draft: ...
 
     def settle(self, digests: Iterable[Digest]) -> None:
-        """Make the names of kept blobs durable, many for little more than one. Raises StoreError."""
+        """Make the names of kept blobs durable, many for little more than one. Does not look whether they are there."""
 
     def path_of(self, digest: Digest) -> Path:
         """Where the blob lies on this machine. Raises StoreError if it is missing."""

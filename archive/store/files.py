@@ -1,6 +1,7 @@
 """Blobs as files, durable when acknowledged. The layout is described in FORMAT.md."""
 
 import errno
+import fcntl
 import hashlib
 import mmap
 import os
@@ -24,9 +25,15 @@ class FileStore:
         self._blobs = folder / "blobs"
         self._drafts = folder / "drafts"
         self._quarantine = folder / "quarantine"
-        for part in (self._blobs, self._drafts, self._quarantine):
+        # All folders are durable before the first blob: no writer relies on a folder that another is still syncing.
+        places = [self._blobs / f"{number:02x}" for number in range(256)]
+        missing = [part for part in (*places, self._drafts, self._quarantine) if not part.is_dir()]
+        for part in missing:
             part.mkdir(parents=True, exist_ok=True)
-        _sync_folder(folder)
+        if missing:
+            _sync_folder(self._blobs)
+            _sync_folder(folder)
+            _sync_folder(folder.parent)
 
     def _place(self, digest: Digest) -> Path:
         """The one rule that maps a digest to a path."""
@@ -76,17 +83,17 @@ class FileStore:
             yield view
 
     def check(self, digest: Digest) -> None:
-        hasher = hashlib.sha256()
-        with _missing_is_told(), self._place(digest).open("rb", buffering=0) as file:
-            while block := file.read(CHECK_BLOCK_BYTES):
-                hasher.update(block)
-        if hasher.hexdigest() != digest:
+        with _missing_is_told():
+            found = _digest_of(self._place(digest))
+        if found != digest:
             raise StoreError("The bytes of this instance are not those that were saved.")
 
     def quarantine(self, digest: Digest) -> None:
         target = self._quarantine / f"{digest}.{secrets.token_hex(4)}"
         with _missing_is_told():
             self._place(digest).rename(target)
+        if _digest_of(target) == digest:
+            target.rename(self._place(digest))  # sound bytes were stored again since the damage was seen
         _sync_folder(self._quarantine)
         _sync_folder(self._place(digest).parent)
 
@@ -102,10 +109,7 @@ class FileStore:
                 yield parse_digest(path.name)
 
     def clear_drafts(self) -> int:
-        leftovers = list(self._drafts.iterdir())
-        for path in leftovers:
-            path.unlink(missing_ok=True)
-        return len(leftovers)
+        return sum(_clear_if_dead(path) for path in self._drafts.iterdir())
 
 
 class FileDraft:
@@ -124,6 +128,8 @@ class FileDraft:
             if self._descriptor < 0:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
                 self._descriptor = os.open(self._path, flags, 0o444)
+                # Held until the draft ends: who starts a server can tell a living process's draft from a dead one's.
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             view = memoryview(chunk)
             while view:
                 view = view[os.write(self._descriptor, view) :]
@@ -135,8 +141,6 @@ class FileDraft:
         # A failed fsync is never tried again: the kernel may have dropped the pages and report success the second time.
         with _full_is_told():
             os.fsync(self._descriptor)
-        os.close(self._descriptor)
-        self._descriptor = -1
         self._digest = Digest(self._hasher.hexdigest())
         return self._digest
 
@@ -150,24 +154,42 @@ class FileDraft:
             raise ValueError("A draft is sealed before it is kept.")
         target = self._place(self._digest)
         with _full_is_told():
-            _make_folder(target.parent)
             # The same bytes may be there already; renaming over them costs nothing and heals a damaged copy.
             self._path.rename(target)
+        self._close()
 
     def discard(self) -> None:
+        self._path.unlink(missing_ok=True)
+        self._close()
+
+    def _close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-        self._path.unlink(missing_ok=True)
 
 
-def _make_folder(folder: Path) -> None:
-    """Make a folder whose own name is durable too."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
+def _clear_if_dead(path: Path) -> bool:
+    """Remove a draft whose process is gone; one that is still held, by an import beside the server, stays."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False  # it ended meanwhile
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _digest_of(path: Path) -> str:
+    hasher = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(CHECK_BLOCK_BYTES):
+            hasher.update(block)
+    return hasher.hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,27 @@ async def test_a_real_multiframe_file_has_all_its_frames_in_the_index(ingest: In
     (found,) = await database.read(lambda connection: find_instances(EVERYTHING, connection, outcome.study_uid))
     assert found.frames.count == 2
     assert all(found.frames.spans_of(index)[0].length_bytes > 0 for index in range(2))
+
+
+async def test_a_blob_that_was_swept_before_it_was_indexed_is_not_acknowledged(
+    ingest: Ingest, database: Database, store: FileStore
+) -> None:
+    upload = ingest.begin()
+    await upload.write(part10())
+    swept = await upload.finish(study_uid=None, by="test")
+    store.remove(swept.digest)
+    (outcome,) = await ingest.index([swept])
+    assert isinstance(outcome, RefusedInstanceError)
+    assert await all_instances(database) == 0
+
+
+async def test_an_instance_that_the_index_cannot_take_fails_alone(ingest: Ingest, database: Database) -> None:
+    prepared = []
+    for _ in range(3):
+        upload = ingest.begin()
+        await upload.write(part10())
+        prepared.append(await upload.finish(study_uid=None, by="test"))
+    prepared[1] = replace(prepared[1], length_bytes=1 << 70)  # more than the database has numbers for
+    outcomes = await ingest.index(prepared)
+    assert [type(outcome) for outcome in outcomes] == [StoredInstance, RefusedInstanceError, StoredInstance]
+    assert await all_instances(database) == 2

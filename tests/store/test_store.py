@@ -120,7 +120,8 @@ def test_storing_again_over_a_damaged_blob_heals_it(tmp_path: Path) -> None:
 
 
 def test_what_an_unfinished_write_left_is_cleared(tmp_path: Path) -> None:
-    FileStore(tmp_path).begin().write(b"half")
+    (tmp_path / "drafts").mkdir()
+    (tmp_path / "drafts" / ("a" * 32)).write_bytes(b"half, of a process that is gone")
     store = FileStore(tmp_path)
     assert store.clear_drafts() == 1
     assert list((tmp_path / "drafts").iterdir()) == []
@@ -140,14 +141,31 @@ def test_settling_syncs_the_folder_of_every_blob(tmp_path: Path) -> None:
     assert set(synced) == {store.path_of(digest).parent for digest in digests}
 
 
-def test_names_of_blobs_that_are_not_there_cannot_be_settled(store: Store) -> None:
-    with pytest.raises(StoreError):
-        store.settle([Digest("0" * 64)])
-
-
 def test_bytes_are_read_into_their_place_and_a_short_blob_is_told(store: Store) -> None:
     digest, place = keep(store, b"abcdef"), bytearray(4)
     store.read_into(digest, 1, memoryview(place))
     assert place == b"bcde"
     with pytest.raises(StoreError, match="shorter"):
         store.read_into(digest, 4, memoryview(place))
+
+
+def test_a_draft_that_is_still_being_written_is_not_cleared(tmp_path: Path) -> None:
+    living = FileStore(tmp_path).begin()
+    living.write(b"on its way")
+    assert FileStore(tmp_path).clear_drafts() == 0
+    digest = living.seal()
+    living.keep()
+    FileStore(tmp_path).check(digest)
+
+
+def test_sound_bytes_are_not_set_aside_for_a_damage_that_was_healed_meanwhile(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    digest = keep(store, b"precious")
+    store.quarantine(digest)
+    store.check(digest)
+    assert list((tmp_path / "quarantine").iterdir()) == []
+
+
+def test_every_folder_for_blobs_is_there_before_the_first_blob(tmp_path: Path) -> None:
+    FileStore(tmp_path)
+    assert len(list((tmp_path / "blobs").iterdir())) == 256
