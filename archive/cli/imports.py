@@ -1,6 +1,7 @@
 """`lightbox import`: folders and files in, with progress and a summary."""
 
 import asyncio
+import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +23,14 @@ from rich.text import Text
 from archive.cli.opening import open_archive
 from archive.cli.options import DEFAULT_DATA, DataOption
 from archive.config import load_settings
-from archive.errors import LightboxError, RefusedInstanceError
+from archive.dicom.explicit import complete_file
+from archive.errors import LightboxError, NotAcceptableError, RefusedInstanceError
 from archive.index.writer import NewInstance
 from archive.ingest import Ingest
+from archive.instances import Buffer
 
 READ_BYTES = 1 << 20
+MARK_OFFSET, MARK = 128, b"DICM"
 FILES_AT_ONCE = 4
 BATCH = 64
 
@@ -116,18 +120,39 @@ async def _index(
 
 
 async def _upload(ingest: Ingest, path: Path) -> NewInstance | LightboxError:
-    upload = ingest.begin()
     try:
         with path.open("rb") as file:
-            while chunk := await asyncio.to_thread(file.read, READ_BYTES):
-                await upload.write(chunk)
-        return await upload.finish(study_uid=None, by="import")
+            head = file.read(MARK_OFFSET + len(MARK))
+            file.seek(0)
+            if head[MARK_OFFSET:] == MARK:
+                return await _take(ingest, iter(lambda: file.read(READ_BYTES), b""))
+            # Old programs wrote bare datasets: one is taken as the Part 10 file that it lacks little to be.
+            mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))  # ends with its last view
+            return await _take(ingest, await asyncio.to_thread(_completed, mapped))
     except OSError as error:
-        await upload.abort()
         return LightboxError(f"The file cannot be read: {error.strerror}.")
+    except ValueError:  # an empty file cannot be mapped
+        return LightboxError("The file is empty.")
     except LightboxError as error:
-        await upload.abort()
         return error
+
+
+def _completed(data: Buffer) -> Iterator[bytes]:
+    try:
+        return complete_file(data).blocks()
+    except (RefusedInstanceError, NotAcceptableError):
+        raise LightboxError("This is not a DICOM file.") from None
+
+
+async def _take(ingest: Ingest, chunks: Iterator[bytes]) -> NewInstance:
+    upload = ingest.begin()
+    try:
+        while chunk := await asyncio.to_thread(next, chunks, b""):
+            await upload.write(chunk)
+        return await upload.finish(study_uid=None, by="import")
+    except (OSError, LightboxError):
+        await upload.abort()
+        raise
 
 
 class RateColumn(ProgressColumn):

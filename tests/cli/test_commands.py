@@ -3,10 +3,17 @@
 import os
 import subprocess
 import sys
+import time
+from io import BytesIO
 from pathlib import Path
 
+import pydicom
 from files import part10
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 from servers import ROOT, lightbox, running_server
+
+from archive.store.files import FileStore
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -14,12 +21,23 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
 
 
+def bare_dataset() -> bytes:
+    """An instance as old programs wrote it: implicit VR, no preamble, no meta information."""
+    dataset = pydicom.dcmread(BytesIO(part10()))
+    target = DicomBytesIO()
+    target.is_implicit_VR, target.is_little_endian = True, True
+    write_dataset(target, dataset)
+    return bytes(target.getvalue())
+
+
 def a_disc(folder: Path) -> Path:
-    """A folder with two instances under odd names, and two files that cannot be taken."""
+    """A folder with three instances under odd names, one a bare dataset, and three files that cannot be taken."""
     (folder / "DIR 1" / "sub").mkdir(parents=True)
     (folder / "DIR 1" / "IM0001").write_bytes(part10())
     (folder / "DIR 1" / "sub" / "ünïcode.jpg").write_bytes(part10())
+    (folder / "DIR 1" / "BARE").write_bytes(bare_dataset())
     (folder / "AUTORUN.INF").write_bytes(b"[autorun]")
+    (folder / "EMPTY").touch()
     (folder / "cut.dcm").write_bytes(part10()[:-2])
     return folder
 
@@ -28,11 +46,12 @@ def test_import_takes_what_is_dicom_and_names_what_it_refused_and_why(tmp_path: 
     disc = a_disc(tmp_path / "disc")
     first = run("import", "--data", str(tmp_path / "data"), str(disc))
     assert first.returncode == 1
-    assert "2 new" in first.stdout
-    assert "2 refused" in first.stdout
+    assert "3 new" in first.stdout
+    assert "3 refused" in first.stdout
     assert "AUTORUN.INF: This is not a DICOM file" in first.stdout
+    assert "EMPTY: The file is empty" in first.stdout
     assert "cut.dcm: The file is cut short" in first.stdout
-    assert "4/4" in first.stderr, "Progress goes to standard error."
+    assert "6/6" in first.stderr, "Progress goes to standard error."
 
 
 def test_importing_again_changes_nothing(tmp_path: Path) -> None:
@@ -40,7 +59,7 @@ def test_importing_again_changes_nothing(tmp_path: Path) -> None:
     run("import", "--data", str(tmp_path / "data"), str(disc))
     again = run("import", "--data", str(tmp_path / "data"), str(disc))
     assert "0 new" in again.stdout
-    assert "2 already there" in again.stdout
+    assert "3 already there" in again.stdout
 
 
 def test_a_path_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -102,3 +121,20 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
 def test_several_workers_serve_on_one_port(tmp_path: Path) -> None:
     with running_server(tmp_path / "data", "--workers", "2") as server:
         assert server.token("read")
+
+
+def test_verify_removes_an_old_blob_that_nothing_names_and_keeps_a_young_one(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (tmp_path / "one.dcm").write_bytes(part10())
+    lightbox("import", "--data", str(data), str(tmp_path / "one.dcm"))
+    store = FileStore(data / "store")
+    for content, age_s in ((b"old orphan", 7200), (b"young orphan", 0)):
+        draft = store.begin()
+        draft.write(content)
+        digest = draft.seal()
+        draft.keep()
+        os.utime(store.path_of(digest), (time.time() - age_s,) * 2)
+    named = next(digest for digest in store.digests() if store.path_of(digest).read_bytes()[128:132] == b"DICM")
+    os.utime(store.path_of(named), (0, 0))
+    assert "1 files that nothing names were removed" in lightbox("verify", "--data", str(data))
+    assert {store.path_of(digest).read_bytes()[:5] for digest in store.digests()} == {b"young", b"\0" * 5}
