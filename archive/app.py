@@ -51,7 +51,6 @@ TABLES = {
 """The same for each root: only the first one is for administrators."""
 BESIDE_ROOTS = (wado.routes.BY_URI,)
 """WADO-URI also at `/wado`, where old clients are used to find it."""
-HEADER_BYTES = 16 << 10
 
 
 def build_app(settings: Settings) -> web.Application:

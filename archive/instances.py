@@ -99,10 +99,8 @@ class FrameIndex:
 
 @dataclass(frozen=True, slots=True)
 class PixelFacts:
-    """The Image Pixel module (PS3.3 C.7.6.3) of an instance, and what is needed to draw it.
+    """The Image Pixel module (PS3.3 C.7.6.3) of an instance.
 
-    `window_center`, `window_width`, `rescale_slope`, `rescale_intercept`: the first value of each, where
-    present at the top level (or in the shared functional groups).
     `pixel_keyword`: PixelData, FloatPixelData or DoubleFloatPixelData.
     `pixel_vr`: its VR in the file; in big endian OW is swapped by 16-bit words and OB is not (PS3.5 §7.3).
     """
@@ -119,10 +117,6 @@ class PixelFacts:
     number_of_frames: int = 1
     pixel_keyword: str = "PixelData"
     pixel_vr: str = "OW"
-    rescale_slope: float | None = None
-    rescale_intercept: float | None = None
-    window_center: float | None = None
-    window_width: float | None = None
 
     @property
     def frame_bytes(self) -> int:

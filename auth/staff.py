@@ -342,9 +342,3 @@ def _tell(connection: sa.Connection, action: Action, told: tuple[str, Outcome, d
     address = detail.get("address", "")
     rest = {name: value for name, value in detail.items() if name != "address"}
     append(connection, [Event(action, "staff", f"staff {staff_id}", outcome, address=address, detail=rest)], now_ms)
-
-
-def account_name(connection: sa.Connection, staff_id: str) -> str:
-    """The name of whoever is signed in."""
-    row = _find(connection, staff_id)
-    return str(row["name"]) if row is not None else staff_id

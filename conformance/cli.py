@@ -21,7 +21,7 @@ from conformance.runner import run_cases, store_corpus
 from conformance.summary import Run, summary_lines
 from conformance.wire import Request, Wire
 
-EXIT_FAILED, EXIT_USAGE = 1, 2
+EXIT_FAILED = 1
 EPILOG = """examples:
   python -m conformance --base http://127.0.0.1:8042/dicom-web --report orthanc.html --json orthanc.json
   python -m conformance --base https://pacs.example/dicom-web --token TOKEN --only QIDO --jobs 4

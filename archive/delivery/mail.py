@@ -11,7 +11,6 @@ import aiosmtplib
 from archive.delivery.outcomes import PermanentFailureError, TemporaryFailureError
 
 TIMEOUT_S = 30.0
-SECURITIES = ("starttls", "tls", "none")
 
 
 @dataclass(frozen=True, slots=True)

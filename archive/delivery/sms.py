@@ -91,11 +91,6 @@ async def _ask_gateway(settings: SmsSettings, number: str, text: str) -> str:
     return _reference(told, settings.reference)
 
 
-def fits_one_message(text: str) -> bool:
-    """Whether the text goes as one message of 160 septets."""
-    return len(text) <= MAXIMUM_SEPTETS and GSM_7.issuperset(text)
-
-
 def _filled(template: str, number: str, text: str) -> str:
     """Both in one pass: a text that holds "{to}" stays as it is."""
     parts = template.split("{text}")

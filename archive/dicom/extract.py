@@ -10,7 +10,6 @@ from archive.identifiers import InstanceUID, SeriesUID, StudyUID, is_uid
 from archive.instances import Buffer, ParsedInstance, PixelFacts
 
 NO_SOP_CLASS = 0x0122
-SHARED_GROUPS, VOI_LUT, PIXEL_TRANSFORMATION = "52009229", "00289132", "00289145"
 MAXIMUM_COUNT = {"00280008": 2**31 - 1}
 """Number of Frames is an IS, the others are US."""
 PIXEL_KEYWORDS = {"7FE00010": "PixelData", "7FE00008": "FloatPixelData", "7FE00009": "DoubleFloatPixelData"}
@@ -79,7 +78,6 @@ def _pixel_facts(walked: Walked) -> PixelFacts | None:
     if rows is None or columns is None or allocated is None:
         return None
     stored = _count(attributes, "00280101") or allocated
-    voi, transformation = _functional(attributes, VOI_LUT), _functional(attributes, PIXEL_TRANSFORMATION)
     photometric = _first(attributes, "00280004")
     return PixelFacts(
         rows=rows,
@@ -94,29 +92,9 @@ def _pixel_facts(walked: Walked) -> PixelFacts | None:
         number_of_frames=_count(attributes, "00280008") or 1,
         pixel_keyword=keyword,
         pixel_vr=value.vr,
-        rescale_slope=_real("00281053", attributes, transformation),
-        rescale_intercept=_real("00281052", attributes, transformation),
-        window_center=_real("00281050", attributes, voi),
-        window_width=_real("00281051", attributes, voi),
     )
-
-
-def _functional(attributes: Json, tag: str) -> Json:
-    """The first item of a macro in the shared functional groups (PS3.3 C.7.6.16)."""
-    shared = _first(attributes, SHARED_GROUPS)
-    macro = _first(shared, tag) if isinstance(shared, dict) else None
-    return macro if isinstance(macro, dict) else {}
 
 
 def _count(attributes: Json, tag: str, default: int | None = None) -> int | None:
     value = _first(attributes, tag)
     return value if isinstance(value, int) and 0 <= value <= MAXIMUM_COUNT.get(tag, 0xFFFF) else default
-
-
-def _real(tag: str, *places: Json) -> float | None:
-    """The first value of the attribute where it is found first."""
-    for place in places:
-        value = _first(place, tag)
-        if isinstance(value, (int, float)):
-            return float(value)
-    return None

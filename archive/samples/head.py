@@ -31,7 +31,6 @@ SKULL_MM = 6.5
 BRAIN = SKULL.grown(-SKULL_MM - 1.5)
 LESION = Solid((30, 14, 40), (13, 17, 13), turn_deg=20)
 EYE = Solid((31, -69, -20), (12, 12, 12))
-LATERAL_VENTRICLE_POINT_MM = (11.0, -22.0, 32.0)
 """A point inside the right frontal horn's mirror image, for the tests."""
 
 _HEAD = SKULL.grown(7)

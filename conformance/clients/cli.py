@@ -28,7 +28,7 @@ from conformance.clients.slide import make_slide
 from conformance.clients.task import Step, Task
 from conformance.clients.upload import NotStored, store
 
-EXIT_FAILED, EXIT_USAGE = 1, 2
+EXIT_FAILED = 1
 CLIENT_LIMIT_S = 300
 HERE = Path(__file__).resolve().parent
 EPILOG = """examples:

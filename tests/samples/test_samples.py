@@ -9,7 +9,7 @@ import pytest
 from pydicom.uid import UID
 
 from archive.samples import PHANTOM_STUDY_UID, head_phantom, sample_files
-from archive.samples.head import BLOOD_HU, LATERAL_VENTRICLE_POINT_MM, LESION, OEDEMA_HU
+from archive.samples.head import BLOOD_HU, LESION, OEDEMA_HU
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_the_first_window_is_the_brain_window(series: list[pydicom.Dataset]) -> 
         ("air beside the head", (105.0, -60.0, 40.0), -1000, 8),
         ("the bleeding", LESION.centre, BLOOD_HU, 5),
         ("the swelling around it", (30.0, 14.0, 57.0), OEDEMA_HU, 8),
-        ("a lateral ventricle", LATERAL_VENTRICLE_POINT_MM, 6, 6),
+        ("a lateral ventricle", (11.0, -22.0, 32.0), 6, 6),
         ("white matter", (-30.0, 14.0, 48.0), 28, 6),
         ("the left eye", (31.0, -68.0, -20.0), 8, 6),
         ("a maxillary sinus", (26.0, -60.0, -48.0), -1000, 8),
