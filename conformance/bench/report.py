@@ -95,7 +95,7 @@ def versions() -> str:
     for program, argument in (("Orthanc", "--version"), ("nginx", "-v")):
         path = shutil.which(program) or shutil.which(program, path="/usr/sbin")
         if path is not None:
-            done = subprocess.run((path, argument), check=False, capture_output=True, text=True)  # noqa: S603
+            done = subprocess.run((path, argument), check=False, capture_output=True, text=True)  # noqa: S603 - programs of the bench
             line = (done.stdout + done.stderr).splitlines()[0]
             number = re.search(r"[0-9]+\.[0-9.]+", line)
             found.append(f"{program} {number[0] if number else '?'}")

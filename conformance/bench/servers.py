@@ -46,7 +46,7 @@ def lightbox(workers: int) -> Iterator[Server]:
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         made = (*command, "token", "create", "--data", folder, "--role", "read", "--role", "store", "bench")
-        token = subprocess.run(made, check=True, capture_output=True, text=True).stdout.split()[-1]  # noqa: S603
+        token = subprocess.run(made, check=True, capture_output=True, text=True).stdout.split()[-1]  # noqa: S603 - our own command
         served = (*command, "serve", "--data", folder, "--port", str(port), "--workers", str(workers))
         with (Path(folder) / "log").open("wb") as log, _running(served, port, log.fileno()) as pid:
             yield Server("Lightbox", f"http://127.0.0.1:{port}/dicom-web", (pid,), token)

@@ -161,7 +161,7 @@ def _command(client: Client, environments: Environments) -> tuple[list[str], str
 
 def _version(name: str) -> str:
     """The version that a program of the system gives itself, as far as it has one."""
-    done = subprocess.run([program(name), "--version"], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603
+    done = subprocess.run([program(name), "--version"], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603 - a client by its name
     words = [word for word in done.stdout.split() if word.removeprefix("v")[:1].isdigit()]
     return words[0].removeprefix("v") if words else ""
 

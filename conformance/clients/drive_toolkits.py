@@ -84,7 +84,7 @@ def dciodvfy_finds_nothing_new(task: Task) -> str:
 
 def _complaints(path: Path) -> set[str]:
     """dciodvfy's lines; it ends with 1 where the file has errors, which are the original's."""
-    done = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, timeout=LIMIT_S, check=False)  # noqa: S603, S607
+    done = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, timeout=LIMIT_S, check=False)  # noqa: S603, S607 - the client
     if done.returncode < 0:
         raise Wrong(f"dciodvfy ended by signal {-done.returncode}")
     return {line for line in done.stderr.splitlines() if line.startswith(("Error", "Warning"))}
@@ -94,7 +94,7 @@ def _retrieved(task: Task, sample: dict[str, Any], transfer_syntax: str) -> Path
     """The instance as a file, from a single part answer."""
     url = f"{task.base}/studies/{sample['study']}/series/{sample['series']}/instances/{sample['instance']}"
     kind = f'type="application/dicom"; transfer-syntax={transfer_syntax}'
-    request = urllib.request.Request(url, headers={**task.headers, "Accept": f"multipart/related; {kind}"})  # noqa: S310
+    request = urllib.request.Request(url, headers={**task.headers, "Accept": f"multipart/related; {kind}"})  # noqa: S310 - the server under test
     with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:  # noqa: S310 - the user's URL
         boundary = answer.headers.get_param("boundary")
         body = answer.read()
@@ -111,7 +111,7 @@ def _same_pixels(sample: dict[str, Any], path: Path) -> None:
 
 
 def _run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=LIMIT_S, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=LIMIT_S, check=False)  # noqa: S603 - the client
     if done.returncode != 0:
         raise Wrong(f"{' '.join(command[:-1])}: exit {done.returncode}: {(done.stderr or done.stdout).strip()[-200:]}")
     return done.stdout

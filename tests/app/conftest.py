@@ -26,7 +26,7 @@ class Served:
         if token is not None:
             headers["Authorization"] = f"Bearer {token or self.token}"
         url = path if path.startswith("http") else self.server.dicomweb + path
-        return requests.request(method, url, headers=headers, timeout=60, **more)  # type: ignore[arg-type]
+        return requests.request(method, url, headers=headers, timeout=60, **more)  # type: ignore[arg-type]  # any argument of requests
 
     def store(self, *files: bytes) -> requests.Response:
         body, content_type = related(list(files))

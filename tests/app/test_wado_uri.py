@@ -101,7 +101,7 @@ def test_a_frame_is_chosen_by_its_number(served: Any) -> None:
     assert not np.array_equal(first, last)
     assert np.array_equal(first, np.asarray(picture(ask(served, keys(frames, contentType="image/png")))))
     assert ask(served, keys(frames, frameNumber=16)).status_code == 404
-    assert picture(ask(served, keys(frames, contentType="image/gif"))).n_frames == 15  # type: ignore[attr-defined]
+    assert picture(ask(served, keys(frames, contentType="image/gif"))).n_frames == 15  # type: ignore[attr-defined]  # GIF
 
 
 def test_reports_are_html_and_what_cannot_be_shown_is_a_file(served: Any) -> None:

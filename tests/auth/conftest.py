@@ -60,7 +60,7 @@ class Archive:
 
     async def share(self, *study_uids: str, **values: object) -> Link:
         chosen = tuple(StudyUID(uid) for uid in study_uids) or STUDIES[:1]
-        new = NewShare(chosen, **values)  # type: ignore[arg-type]
+        new = NewShare(chosen, **values)  # type: ignore[arg-type]  # any field
         return await create_share(self.database, self.passwords, new, self.access.clock())
 
     async def trail(self, *actions: str) -> list[sa.RowMapping]:
@@ -155,7 +155,7 @@ class Owner:
     """A patient who has opened the own link, with the study there and the link checked."""
 
     archive: Archive
-    client: TestClient  # type: ignore[type-arg]
+    client: TestClient  # type: ignore[type-arg]  # any app
     request_id: str
     secret: str
 
@@ -166,7 +166,7 @@ class Owner:
     async def share(self, **values: object) -> dict[str, object]:
         answer = await self.client.post(f"{self.api}/shares", json=values)
         assert answer.status == 201, await answer.text()
-        return await answer.json()  # type: ignore[no-any-return]
+        return await answer.json()  # type: ignore[no-any-return]  # JSON
 
     async def code(self, about: str) -> str:
         """The newest code sent about a request or share."""
@@ -184,7 +184,7 @@ class Owner:
 
 
 @pytest.fixture
-async def owner(archive: Archive, client: TestClient) -> Owner:  # type: ignore[type-arg]
+async def owner(archive: Archive, client: TestClient) -> Owner:  # type: ignore[type-arg]  # any app
     form = NewRequest(
         True,
         name="Zoë Müller",
@@ -208,7 +208,7 @@ async def owner(archive: Archive, client: TestClient) -> Owner:  # type: ignore[
 
 
 @pytest.fixture
-async def client(archive: Archive) -> AsyncIterator[TestClient]:  # type: ignore[type-arg]
+async def client(archive: Archive) -> AsyncIterator[TestClient]:  # type: ignore[type-arg]  # any app
     app = web.Application()
     setup_problems(app)
     install(app, archive.access)

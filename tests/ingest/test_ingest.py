@@ -171,8 +171,8 @@ async def test_a_scope_sees_its_studies_and_nothing_else(ingest: Ingest, databas
 
     for study_uid, count in (("9.9", 1), ("1.2.3", 0)):
         uid = StudyUID(study_uid)
-        assert len(await database.read(lambda connection: find_instances(scope, connection, uid))) == count  # noqa: B023
-        assert len(await database.read(lambda connection: find_metadata(scope, connection, uid))) == count  # noqa: B023
+        assert len(await database.read(lambda connection: find_instances(scope, connection, uid))) == count  # noqa: B023 - awaited in the loop
+        assert len(await database.read(lambda connection: find_metadata(scope, connection, uid))) == count  # noqa: B023 - awaited in the loop
     assert await database.read(lambda connection: find_study_overview(scope, connection, StudyUID("1.2.3"))) is None
 
 

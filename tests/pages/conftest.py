@@ -34,11 +34,11 @@ EMPTY: dict[str, object] = {"stored_ms": 1, "updated_ms": 1, "attributes": b"{}"
 class Site:
     database: Database
     access: Access
-    client: TestClient  # type: ignore[type-arg]
+    client: TestClient  # type: ignore[type-arg]  # any app
     report_study: StudyUID = REPORT_STUDY
 
     async def share(self, *study_uids: StudyUID, **values: object) -> Link:
-        new = NewShare(study_uids or (STUDY,), **values)  # type: ignore[arg-type]
+        new = NewShare(study_uids or (STUDY,), **values)  # type: ignore[arg-type]  # any field
         return await create_share(self.database, Passwords(), new, self.access.clock())
 
     async def opened(self, link: Link) -> None:

@@ -109,7 +109,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
 
 
 @asynccontextmanager
-async def people() -> AsyncIterator[Callable]:  # type: ignore[type-arg]
+async def people() -> AsyncIterator[Callable]:  # type: ignore[type-arg]  # opens a page
     """A browser; calling what is given opens another profile's page. Faults of a page fail the test at the end."""
     faults: list[str] = []
     async with async_playwright() as playwright:

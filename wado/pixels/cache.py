@@ -40,14 +40,14 @@ def write_derived(path: str, content: bytes) -> None:
     """Write a result; where that cannot be done (disk full, folder gone) it is simply not kept."""
     folder = os.path.dirname(path)  # noqa: PTH120  # called for each frame
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103
+        os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - called for each frame
         descriptor, partial = tempfile.mkstemp(PARTIAL, dir=folder)
     except OSError:
         return
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-        os.replace(partial, path)  # noqa: PTH105
+        os.replace(partial, path)  # noqa: PTH105 - called for each frame
     except OSError:
         Path(partial).unlink(missing_ok=True)
 
@@ -147,11 +147,11 @@ def _folders(folder: str) -> list[str]:
 def _remove(path: str) -> bool:
     """Remove a result, and its folder where that is now empty."""
     try:
-        os.unlink(path)  # noqa: PTH108
+        os.unlink(path)  # noqa: PTH108 - called for each frame
     except OSError:
         return False
     try:
-        os.rmdir(os.path.dirname(path))  # noqa: PTH106, PTH120
+        os.rmdir(os.path.dirname(path))  # noqa: PTH106, PTH120 - called for each frame
     except OSError:
         return True
     return True

@@ -37,8 +37,8 @@ def upgrade() -> None:
     new, old = (", ".join(f"{row}.{name}" for name in COLUMNS) for row in ("new", "old"))
     changed = " OR ".join(f"old.{name} <> new.{name}" for name in COLUMNS)
     # The names are those of COLUMNS, above: nothing from outside comes near these statements.
-    add = f"INSERT INTO study_text(rowid, {names}) VALUES (new.id, {new});"  # noqa: S608
-    remove = f"INSERT INTO study_text(study_text, rowid, {names}) VALUES ('delete', old.id, {old});"  # noqa: S608
+    add = f"INSERT INTO study_text(rowid, {names}) VALUES (new.id, {new});"  # noqa: S608 - names of columns, none from outside
+    remove = f"INSERT INTO study_text(study_text, rowid, {names}) VALUES ('delete', old.id, {old});"  # noqa: S608 - names of columns, none from outside
     op.execute(
         f"CREATE VIRTUAL TABLE study_text USING fts5({names}, content='studies', content_rowid='id', "
         "tokenize='trigram case_sensitive 1', detail='none')"
