@@ -1,7 +1,7 @@
 """Ask the index by UID. The scope is the first argument of everything here, and part of the SQL."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import orjson
@@ -105,6 +105,14 @@ _JOINED = instances.join(studies, studies.c.id == instances.c.study_id).join(
 )
 
 
+_PIXEL_FACTS = frozenset(field.name for field in fields(PixelFacts))
+
+
+def _pixel_facts(stored: bytes) -> PixelFacts:
+    """The facts as this program knows them: a row of another version may hold more, or fewer that have a default."""
+    return PixelFacts(**{name: value for name, value in orjson.loads(stored).items() if name in _PIXEL_FACTS})
+
+
 def _instance(row: Row) -> Instance:
     return Instance(
         StudyUID(row[0]),
@@ -115,7 +123,7 @@ def _instance(row: Row) -> Instance:
         Digest(row[5]),
         row[6],
         FrameIndex.from_bytes(row[7]),
-        PixelFacts(**orjson.loads(row[8])) if row[8] is not None else None,
+        _pixel_facts(row[8]) if row[8] is not None else None,
     )
 
 

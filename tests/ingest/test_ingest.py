@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from files import part10
 from pydicom.data import get_testdata_file
 
 from archive.database.engine import Database, migrate
+from archive.database.index_tables import instances
 from archive.errors import PayloadTooLargeError, RefusedInstanceError
 from archive.identifiers import StudyUID
 from archive.index.reader import find_instance, find_instances, find_metadata, find_study_overview
@@ -162,6 +164,19 @@ async def test_counts_modalities_and_attributes_of_a_study_are_those_of_its_inst
     assert sorted(len(one.instances) for one in study.series) == [1, 1, 2]
     ordered = next(one for one in study.series if len(one.instances) == 2)
     assert [one.instance_number for one in ordered.instances] == ["1", "2"]
+
+
+async def test_a_row_of_another_version_with_facts_unknown_here_is_read(ingest: Ingest, database: Database) -> None:
+    await take_in(ingest, part10())
+
+    def add_a_fact(connection: sa.Connection) -> None:
+        changed = sa.func.json_set(instances.c.pixels, "$.colour_of_the_ward", "green")
+        connection.execute(sa.update(instances).values(pixels=sa.cast(changed, sa.LargeBinary)))
+
+    await database.write(add_a_fact)
+    (found,) = await database.read(lambda connection: find_instances(EVERYTHING, connection, StudyUID("1.2.3")))
+    assert found.pixels is not None
+    assert found.pixels.rows == 2
 
 
 async def test_a_scope_sees_its_studies_and_nothing_else(ingest: Ingest, database: Database) -> None:
