@@ -14,11 +14,13 @@ import typer
 import uvloop
 from aiohttp import web
 from gunicorn.app.base import BaseApplication
+from structlog.typing import EventDict
 
 from archive.app import build_app
 from archive.cli.options import DEFAULT_DATA, DataOption
 from archive.config import Settings, load_settings
 from archive.database.engine import migrate
+from archive.dicomweb.problems import describe_error
 from archive.errors import LightboxError
 from archive.store.files import FileStore
 
@@ -86,16 +88,31 @@ def _only_server(settings: Settings) -> Iterator[None]:
 
 
 def _set_up_logs() -> None:
-    """JSON lines on standard error; never request data, see `archive.dicomweb.problems`."""
-    structlog.configure(
-        processors=[
-            structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    """JSON lines on standard error, with what the record carries beside its text, such as the request's id."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ExtraAdder(),
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+            ],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _without_texts_of_errors,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
     )
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def _without_texts_of_errors(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """An exception's text may hold what a log must not; its types and lines do not."""
+    info = event.pop("exc_info", None)
+    error = info[1] if isinstance(info, tuple) else info
+    return {**event, **describe_error(error)} if isinstance(error, BaseException) else event
 
 
 class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types

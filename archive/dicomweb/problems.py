@@ -139,7 +139,7 @@ def problems_middleware(presenter: Presenter | None = None) -> Middleware:
                 return _nobody_is_there(request)
             return _answer(request, error, presenter)
         except BrokenStreamError as error:
-            logger.error("An answer broke off.", extra={"request_id": request_id, **_describe(error)})
+            logger.error("An answer broke off.", extra={"request_id": request_id, **describe_error(error)})
             return _nobody_is_there(request)
         except Exception as error:  # noqa: BLE001 - the last door before the client: what passes it has no answer
             return _answer(request, error, presenter)
@@ -151,7 +151,9 @@ def _answer(request: web.Request, error: Exception, presenter: Presenter | None)
     problem = Problem.of(error)
     request_id = request[REQUEST_ID]
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, BusyError):
-        logger.error("A request failed.", extra={"request_id": request_id, "code": problem.code, **_describe(error)})
+        logger.error(
+            "A request failed.", extra={"request_id": request_id, "code": problem.code, **describe_error(error)}
+        )
     if request.get(_STARTED):  # a second head would be written into the body
         return _nobody_is_there(request)
     response = presenter(request, problem) if presenter is not None else None
@@ -164,7 +166,7 @@ def _nobody_is_there(request: web.Request) -> web.Response:
     return web.Response(status=500)
 
 
-def _describe(error: BaseException) -> dict[str, object]:
+def describe_error(error: BaseException) -> dict[str, object]:
     """The types of an error and its causes, and the innermost lines; their texts may hold what a log must not."""
     types: list[str] = []
     innermost = error
