@@ -103,7 +103,7 @@ async def _sweep(archive: Archive, named: set[Digest]) -> int:
     oldest_kept = time.time() - ORPHAN_AGE_S
     removed = 0
     for digest in await asyncio.to_thread(_unnamed, archive, named, oldest_kept):
-        removed += await archive.database.write_batch(_remove_unnamed, archive.store, digest)
+        removed += await archive.database.write_batch(remove_unnamed, archive.store, digest)
     return removed
 
 
@@ -115,7 +115,8 @@ def _unnamed(archive: Archive, named: set[Digest], oldest_kept: float) -> list[D
     ]
 
 
-def _remove_unnamed(connection: Connection, store: Store, digest: Digest) -> bool:
+def remove_unnamed(connection: Connection, store: Store, digest: Digest) -> bool:
+    """Remove a blob, unless a row names it by now; a unit of work, so that no ingest can come between."""
     if is_named(connection, digest):
         return False
     store.remove(digest)

@@ -1,5 +1,6 @@
 """The command contract: what scripts and engineers rely on."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from servers import ROOT, lightbox, running_server
 
+from archive.cli.opening import open_archive
+from archive.cli.verify import remove_unnamed
+from archive.config import load_settings
 from archive.store.files import FileStore
 
 
@@ -138,3 +142,13 @@ def test_verify_removes_an_old_blob_that_nothing_names_and_keeps_a_young_one(tmp
     os.utime(store.path_of(named), (0, 0))
     assert "1 files that nothing names were removed" in lightbox("verify", "--data", str(data))
     assert {store.path_of(digest).read_bytes()[:5] for digest in store.digests()} == {b"young", b"\0" * 5}
+
+
+async def test_a_blob_that_was_named_since_it_was_listed_is_not_swept(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (tmp_path / "one.dcm").write_bytes(part10())
+    await asyncio.to_thread(lightbox, "import", "--data", str(data), str(tmp_path / "one.dcm"))
+    async with open_archive(load_settings(data=data)) as archive:
+        (digest,) = archive.store.digests()
+        assert not await archive.database.write_batch(remove_unnamed, archive.store, digest)
+        archive.store.check(digest)

@@ -169,3 +169,20 @@ def test_sound_bytes_are_not_set_aside_for_a_damage_that_was_healed_meanwhile(tm
 def test_every_folder_for_blobs_is_there_before_the_first_blob(tmp_path: Path) -> None:
     FileStore(tmp_path)
     assert len(list((tmp_path / "blobs").iterdir())) == 256
+
+
+def test_a_blob_is_synced_before_it_gets_its_name_and_its_name_is_synced_when_it_settles(tmp_path: Path) -> None:
+    store, events = FileStore(tmp_path), []
+    sync, rename = os.fsync, os.rename
+
+    def note_sync(descriptor: int) -> None:
+        events.append(("sync", Path(f"/proc/self/fd/{descriptor}").readlink().parent.name))
+        sync(descriptor)
+
+    def note_rename(source: str, target: str) -> None:
+        events.append(("rename", Path(target).parent.parent.name))
+        rename(source, target)
+
+    with patch("os.fsync", note_sync), patch("os.rename", note_rename):
+        store.settle([keep(store, b"precious")])
+    assert events == [("sync", "drafts"), ("rename", "blobs"), ("sync", "blobs")]
