@@ -1,24 +1,20 @@
 """`lightbox token …` and `lightbox share …`: let machines and people in, and stop it."""
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from archive.cli.options import DEFAULT_DATA, DataOption, link_base
+from archive.cli.records import with_database
 from archive.config import load_settings
-from archive.database.engine import Database, migrate
 from archive.identifiers import parse_study_uid
 from auth.clock import Clock
 from auth.factors import Passwords
 from auth.shares import Mode, NewShare, create_share, list_shares, revoke_share
 from auth.tokens import Role, create_token, list_tokens, parse_roles, revoke_token
 
-T = TypeVar("T")
 tokens = typer.Typer(help="Tokens that let machines in: a PACS, a viewer, a script.", no_args_is_help=True)
 shares = typer.Typer(help="Links that let people in.", no_args_is_help=True)
 
@@ -31,20 +27,6 @@ def parse_duration_s(text: str) -> int:
     if match is None:
         raise typer.BadParameter("A duration is a number and one of m, h, d, w: 30d.")
     return int(match[1]) * _UNIT_S[match[2]]
-
-
-def _with_database(data: Path, work: Callable[[Database], Awaitable[T]]) -> T:
-    settings = load_settings(data=data)
-    migrate(settings.database_path)
-
-    async def run() -> T:
-        database = Database.open(settings.database_path)
-        try:
-            return await work(database)
-        finally:
-            await database.close()
-
-    return asyncio.run(run())
 
 
 def _day(time_ms: int | None) -> str:
@@ -64,7 +46,7 @@ def create_token_command(
     """
     roles = parse_roles(role)
     ttl_s = None if expires is None else parse_duration_s(expires)
-    print(_with_database(data, lambda database: create_token(database, name, roles, Clock()(), ttl_s=ttl_s)))
+    print(with_database(data, lambda database: create_token(database, name, roles, Clock()(), ttl_s=ttl_s)))
 
 
 @tokens.command("list")
@@ -73,7 +55,7 @@ def list_tokens_command(data: DataOption = DEFAULT_DATA) -> None:
 
     Example: lightbox token list --data ./data
     """
-    for token in _with_database(data, list_tokens):
+    for token in with_database(data, list_tokens):
         state = "revoked" if token.ended_ms is not None else "active"
         print(f"{token.token_id}\t{token.name}\t{','.join(sorted(token.roles))}\t{_day(token.used_ms)}\t{state}")
 
@@ -87,7 +69,7 @@ def revoke_token_command(
 
     Example: lightbox token revoke --data ./data 3
     """
-    _with_database(data, lambda database: revoke_token(database, token_id, Clock()()))
+    with_database(data, lambda database: revoke_token(database, token_id, Clock()()))
 
 
 @shares.command("create")
@@ -115,7 +97,7 @@ def create_share_command(
         ttl_s=parse_duration_s(expires),
         frozen=frozen,
     )
-    link = _with_database(data, lambda database: create_share(database, Passwords(), new, Clock()()))
+    link = with_database(data, lambda database: create_share(database, Passwords(), new, Clock()()))
     print(link.url(link_base(load_settings(data=data, public_base=public_base))))
 
 
@@ -125,7 +107,7 @@ def list_shares_command(data: DataOption = DEFAULT_DATA) -> None:
 
     Example: lightbox share list --data ./data
     """
-    for share in _with_database(data, lambda database: list_shares(database, Clock()())):
+    for share in with_database(data, lambda database: list_shares(database, Clock()())):
         state = share.ended_reason or "active"
         print(
             f"{share.share_id}\t{share.mode}\t{len(share.study_uids)} studies\t{share.opens} opens\t"
@@ -142,4 +124,4 @@ def revoke_share_command(
 
     Example: lightbox share revoke --data ./data 7K2M9QX4TB
     """
-    _with_database(data, lambda database: revoke_share(database, share_id, "command line", Clock()()))
+    with_database(data, lambda database: revoke_share(database, share_id, "command line", Clock()()))

@@ -1,40 +1,22 @@
 """`lightbox staff …` and `lightbox audit …`: who may sit at the desk, and what the trail says."""
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from archive.audit import Action, Event, append, find_break, json_line, page_after
 from archive.cli.options import DEFAULT_DATA, DataOption
-from archive.config import load_settings
-from archive.database.engine import Database, migrate
+from archive.cli.records import with_database
+from archive.database.engine import Database
 from auth.audit_export import CLOSING, OPENING, audit_message
 from auth.clock import Clock
 from auth.factors import Passwords
 from auth.staff import StaffRole, create_staff, end_staff, list_staff, parse_staff_roles, reset_staff
 
-T = TypeVar("T")
 members = typer.Typer(help="Accounts of the desk, administrators and auditors.", no_args_is_help=True)
 audit = typer.Typer(help="The trail of who did what.", no_args_is_help=True)
-
-
-def _with_database(data: Path, work: Callable[[Database], Awaitable[T]]) -> T:
-    settings = load_settings(data=data)
-    migrate(settings.database_path)
-
-    async def run() -> T:
-        database = Database.open(settings.database_path)
-        try:
-            return await work(database)
-        finally:
-            await database.close()
-
-    return asyncio.run(run())
 
 
 @members.command("create")
@@ -49,7 +31,7 @@ def create_member(
     Example: lightbox staff create --data ./data --role desk --role admin m.curie "Marie Curie"
     """
     member = (staff_id, name, parse_staff_roles(role))
-    print(_with_database(data, lambda database: create_staff(database, Passwords(), member, Clock()())))
+    print(with_database(data, lambda database: create_staff(database, Passwords(), member, Clock()())))
 
 
 @members.command("list")
@@ -58,7 +40,7 @@ def list_members(data: DataOption = DEFAULT_DATA) -> None:
 
     Example: lightbox staff list --data ./data
     """
-    for member in _with_database(data, list_staff):
+    for member in with_database(data, list_staff):
         seen = member.signed_in_ms
         last = "-" if seen is None else datetime.fromtimestamp(seen / 1000, UTC).strftime("%Y-%m-%d %H:%M")
         state = "closed" if member.ended_ms is not None else "active"
@@ -73,7 +55,7 @@ def reset_member(
 
     Example: lightbox staff reset --data ./data m.curie
     """
-    print(_with_database(data, lambda database: reset_staff(database, Passwords(), staff_id, Clock()())))
+    print(with_database(data, lambda database: reset_staff(database, Passwords(), staff_id, Clock()())))
 
 
 @members.command("close")
@@ -84,7 +66,7 @@ def close_member(
 
     Example: lightbox staff close --data ./data m.curie
     """
-    _with_database(data, lambda database: end_staff(database, staff_id, Clock()()))
+    with_database(data, lambda database: end_staff(database, staff_id, Clock()()))
 
 
 @audit.command("export")
@@ -111,7 +93,7 @@ def export_audit(
         if dicom:
             sys.stdout.write(CLOSING)
 
-    _with_database(data, export)
+    with_database(data, export)
 
 
 @audit.command("verify")
@@ -120,7 +102,7 @@ def verify_audit(data: DataOption = DEFAULT_DATA) -> None:
 
     Example: lightbox audit verify --data ./data
     """
-    broken = _with_database(data, lambda database: database.read(find_break))
+    broken = with_database(data, lambda database: database.read(find_break))
     if broken is not None:
         print(f"lightbox: the audit trail is broken at event {broken}", file=sys.stderr)
         raise typer.Exit(1)
