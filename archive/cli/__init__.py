@@ -1,5 +1,6 @@
 """The `lightbox` command."""
 
+import os
 import sys
 from importlib import import_module
 from types import MappingProxyType
@@ -9,6 +10,8 @@ from pydantic import ValidationError
 
 from archive.errors import LightboxError
 
+PRIVATE = 0o077
+"""What commands make is patient data: for the account that runs them, and nobody else on the machine."""
 COMMANDS = MappingProxyType(
     {
         "serve": "serve:serve",
@@ -52,6 +55,7 @@ def build(arguments: list[str]) -> typer.Typer:
 
 def main() -> None:
     """Entry of the command; errors that a person can mend are one line, not a trace."""
+    os.umask(PRIVATE)
     try:
         build(sys.argv[1:])()
     except LightboxError as error:

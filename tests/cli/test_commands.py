@@ -152,3 +152,10 @@ async def test_a_blob_that_was_named_since_it_was_listed_is_not_swept(tmp_path: 
         (digest,) = archive.store.digests()
         assert not await archive.database.write_batch(remove_unnamed, archive.store, digest)
         archive.store.check(digest)
+
+
+def test_nobody_else_on_the_machine_can_read_what_is_stored(tmp_path: Path) -> None:
+    (tmp_path / "one.dcm").write_bytes(part10())
+    lightbox("import", "--data", str(tmp_path / "data"), str(tmp_path / "one.dcm"))
+    made = [tmp_path / "data", *(tmp_path / "data").rglob("*")]
+    assert [path for path in made if path.stat().st_mode & 0o077] == []
