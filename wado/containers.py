@@ -50,17 +50,23 @@ async def send_zip(request: web.Request, instances: Sequence[Instance], path: st
     if is_not_modified(request.headers.getall("If-None-Match", []), tag):
         return web.Response(status=304, headers={"ETag": tag})
     headers = {
-        "Content-Type": ZIP,
         "Content-Disposition": 'attachment; filename="dicom.zip"',
         "Content-Location": root_of(request).uri(path),
         "ETag": tag,
     }
-    response = web.StreamResponse(headers=headers)
+    return await send_archive(request, headers, zip_chunks(request.app[STORE], instances))
+
+
+async def send_archive(
+    request: web.Request, headers: dict[str, str], chunks: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    """Send a ZIP file while it is made. A fault before the first byte is a status; later it breaks the answer off."""
+    response = web.StreamResponse(headers={"Content-Type": ZIP, **headers})
     if request.method == "HEAD":
         await response.prepare(request)
         return response
     try:
-        async for chunk in zip_chunks(request.app[STORE], instances):
+        async for chunk in chunks:
             if not response.prepared:
                 await response.prepare(request)
             async with asyncio.timeout(SEND_IDLE_S):
@@ -77,19 +83,43 @@ async def send_zip(request: web.Request, instances: Sequence[Instance], path: st
 
 async def zip_chunks(store: Store, instances: Sequence[Instance]) -> AsyncIterator[bytes]:
     """The bytes of the archive; memory holds one chunk and the names. Raises StoreError on damaged bytes."""
-    sink = _Sink()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
-        for name, instance in zip(member_names(instances), instances, strict=True):
-            member = zipfile.ZipInfo(name, EARLIEST)
-            member.file_size = instance.length_bytes  # decides between 32 and 64 bits
-            member.external_attr = (stat.S_IFREG | 0o644) << 16
-            with archive.open(member, "w") as entry:
-                async for chunk in verified_chunks(store, instance):
-                    entry.write(chunk)
-                    for taken in sink.take():
-                        yield taken
-    for taken in sink.take():
+    archive = ZipStream()
+    for name, instance in zip(member_names(instances), instances, strict=True):
+        async for taken in archive.add(name, instance.length_bytes, verified_chunks(store, instance)):
+            yield taken
+    for taken in archive.close():
         yield taken
+
+
+class ZipStream:
+    """A ZIP file (ZIP64 where it must be) whose bytes are taken while it is made; nothing is compressed."""
+
+    def __init__(self) -> None:
+        self._sink = _Sink()
+        self._archive = zipfile.ZipFile(self._sink, "w", zipfile.ZIP_STORED)
+
+    async def add(self, name: str, length_bytes: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Put a file in; gives the archive's bytes as far as they are made."""
+        member = zipfile.ZipInfo(name, EARLIEST)
+        member.file_size = length_bytes  # decides between 32 and 64 bits
+        member.external_attr = (stat.S_IFREG | 0o644) << 16
+        with self._archive.open(member, "w") as entry:
+            async for chunk in chunks:
+                entry.write(chunk)
+                for taken in self._sink.take():
+                    yield taken
+
+    def add_bytes(self, name: str, content: bytes) -> list[bytes]:
+        """Put a small file in; gives the archive's bytes as far as they are made."""
+        member = zipfile.ZipInfo(name, EARLIEST)
+        member.external_attr = (stat.S_IFREG | 0o644) << 16
+        self._archive.writestr(member, content)
+        return self._sink.take()
+
+    def close(self) -> list[bytes]:
+        """The end of the archive. Without it no reader takes the file for a whole one."""
+        self._archive.close()
+        return self._sink.take()
 
 
 class _Sink(io.RawIOBase):

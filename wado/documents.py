@@ -5,7 +5,8 @@ Neither can run anything: the HTML is made of escaped text and comes in a sandbo
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -19,6 +20,7 @@ from archive.dicomweb.targets import InstanceTarget
 from archive.errors import UnprocessableError
 from archive.instances import Instance, Span
 from archive.resources import STORE
+from archive.store.contract import Store
 from auth.access import scope_of
 from wado.blobs import span_chunks
 from wado.finding import require_metadata
@@ -61,38 +63,57 @@ async def _send_pdf(
     request: web.Request, instance: Instance, attributes: dict[str, Any], headers: dict[str, str]
 ) -> web.StreamResponse:
     headers = {**headers, hdrs.CONTENT_TYPE: PDF, hdrs.CONTENT_DISPOSITION: 'inline; filename="document.pdf"'}
+    document = await open_document(request.app[STORE], instance, attributes)
+    response = web.StreamResponse(headers=headers)
+    response.content_length = document.length_bytes
+    await response.prepare(request)
+    if request.method != hdrs.METH_HEAD:
+        async for chunk in document.chunks:
+            await response.write(chunk)
+        await response.write_eof()
+    return response
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An encapsulated document, without what pads it to an even length."""
+
+    length_bytes: int
+    chunks: AsyncIterator[bytes]
+
+
+async def open_document(store: Store, instance: Instance, attributes: Mapping[str, Any]) -> Document:
+    """The document that an instance encapsulates. Raises UnprocessableError where it holds none."""
     element = attributes.get(ENCAPSULATED_DOCUMENT, {})
     said = next(iter(attributes.get(DOCUMENT_LENGTH, {}).get("Value", ())), None)
     if "InlineBinary" in element:
         content = base64.b64decode(element["InlineBinary"])
-        return web.Response(body=content[: _length(said, len(content), content[-1:])], headers=headers)
+        content = content[: _length(said, len(content), content[-1:])]
+        return Document(len(content), _once(content))
     if "BulkDataURI" not in element:
         raise UnprocessableError("The instance holds no document.")
 
     def find() -> tuple[BulkData, bytes]:
-        with request.app[STORE].contents(instance.digest) as data:
+        with store.contents(instance.digest) as data:
             found = find_bulk_data(data, ENCAPSULATED_DOCUMENT)
             last = found.value.spans[-1]
             return found, bytes(found.data[last.offset + last.length_bytes - 1 : last.offset + last.length_bytes])
 
     found, last_byte = await asyncio.to_thread(find)
     length_bytes = _length(said, found.length_bytes, last_byte)
-    response = web.StreamResponse(headers=headers)
-    response.content_length = length_bytes
-    await response.prepare(request)
-    if request.method != hdrs.METH_HEAD:
-        async for chunk in _document_chunks(request, instance, found, length_bytes):
-            await response.write(chunk)
-        await response.write_eof()
-    return response
+    return Document(length_bytes, _document_chunks(store, instance, found, length_bytes))
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 async def _document_chunks(
-    request: web.Request, instance: Instance, found: BulkData, length_bytes: int
+    store: Store, instance: Instance, found: BulkData, length_bytes: int
 ) -> AsyncIterator[bytes]:
     if found.in_file:
         spans = found.spans_within(Span(0, length_bytes))
-        async for chunk in span_chunks(request.app[STORE], instance.digest, spans):
+        async for chunk in span_chunks(store, instance.digest, spans):
             yield chunk
         return
     for block in found.blocks():

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from archive.dicomweb.transactions import Handler, Transaction
 from wado.bulkdata import retrieve_bulk_data, retrieve_bulk_value, retrieve_pixel_data
+from wado.bundle import retrieve_bundle
 from wado.documents import HTML, PDF
 from wado.frames import retrieve_frames
 from wado.instances import retrieve_instance, retrieve_series, retrieve_study
@@ -80,6 +81,9 @@ TRANSACTIONS = (
     _get(STUDY + "/pixeldata", "RetrieveStudyPixelData", retrieve_pixel_data, (OCTETS,)),
     _get(SERIES + "/pixeldata", "RetrieveSeriesPixelData", retrieve_pixel_data, (OCTETS,)),
     _get(INSTANCE + "/pixeldata", "RetrieveInstancePixelData", retrieve_pixel_data, (OCTETS,)),
+    Transaction(
+        "GET", STUDY + "/bundle", "RetrieveStudyBundle", "extension", retrieve_bundle, (ZIP,), (), ("previews", "lang")
+    ),
     BY_URI,
 )
 

@@ -16,6 +16,7 @@ COMMANDS = MappingProxyType(
     {
         "serve": "serve:serve",
         "import": "imports:import_files",
+        "export": "exports:export",
         "verify": "verify:verify",
         "delete": "deletion:delete",
         "restore": "deletion:restore",

@@ -1,0 +1,1 @@
+"""What travels on a medium or in a bundle: the directory of its files."""
