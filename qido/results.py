@@ -11,7 +11,7 @@ from archive.attributes import Level
 from archive.dicom.names import is_private, is_private_creator
 from archive.dicomweb.targets import PublicRoot
 from archive.index.query import InstanceMatch, Key, Match, SeriesMatch, StudyMatch
-from archive.index.writer import INSTANCE_COLUMNS
+from archive.index.texts import INSTANCE_COLUMNS
 from qido.parameters import TIMEZONE, UNMATCHED, Fields, Resource
 
 Attributes = dict[str, dict[str, Any]]

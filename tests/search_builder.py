@@ -59,6 +59,14 @@ class IndexBuilder:
 
     def add(self, study: str = "1", series: str = "1", instance: str = "", /, **attributes: Any) -> str:
         """Store one instance; UIDs are given by their last parts. Returns its SOP Instance UID."""
+        new = self.made(study, series, instance, **attributes)
+        with self.engine.begin() as connection:
+            add_instances(connection, [new], self.now_ms)
+        self.now_ms += 1000
+        return new.parsed.instance_uid
+
+    def made(self, study: str, series: str, instance: str = "", /, **attributes: Any) -> NewInstance:
+        """An instance to be stored, as `add` would."""
         self.count += 1
         study_uid, series_uid = StudyUID(f"1.2.{study}"), SeriesUID(f"1.2.{study}.{series}")
         instance_uid = InstanceUID(f"{series_uid}.{instance or self.count}")
@@ -73,10 +81,7 @@ class IndexBuilder:
             orjson.dumps(model), model,
         )  # fmt: skip
         digest = Digest(hashlib.sha256(instance_uid.encode()).hexdigest())
-        with self.engine.begin() as connection:
-            add_instances(connection, [NewInstance(parsed, digest, 1000, "test")], self.now_ms)
-        self.now_ms += 1000
-        return instance_uid
+        return NewInstance(parsed, digest, 1000, "test")
 
     def connect(self) -> sa.Connection:
         return self.engine.connect()

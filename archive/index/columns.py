@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from archive.attributes import SEQUENCE_PATHS, Level
 from archive.database.index_tables import instance_metadata, instances, series, studies
 from archive.index.query import Key
-from archive.index.writer import FOLDED, INSTANCE_COLUMNS, SERIES_COLUMNS, STUDY_COLUMNS
+from archive.index.texts import FOLDED, INSTANCE_COLUMNS, SERIES_COLUMNS, STUDY_COLUMNS
 
 COLUMNS: dict[str, sa.ColumnElement[str]] = {
     **{tag: studies.c[name] for name, tag in STUDY_COLUMNS.items()},

@@ -18,7 +18,8 @@ from archive.database.index_tables import (
     studies,
 )
 from archive.identifiers import Digest, InstanceUID, SeriesUID, StudyUID
-from archive.index.writer import NewInstance, add_instances, count_again
+from archive.index.counters import count_again
+from archive.index.writer import NewInstance, add_instances
 from archive.scope import Scope
 
 PURGED_AT_ONCE = 50

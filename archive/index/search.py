@@ -22,7 +22,7 @@ from archive.index.query import (
     SeriesMatch,
     StudyMatch,
 )
-from archive.index.writer import INSTANCE_COLUMNS
+from archive.index.texts import INSTANCE_COLUMNS
 from archive.scope import Scope
 
 TIME_LIMIT_S = 5.0

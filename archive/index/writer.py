@@ -4,9 +4,9 @@ Nothing that is indexed is ever overwritten: the first bytes under a SOP Instanc
 the series are those of the instance that came first, completed by what later instances add.
 """
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
@@ -23,48 +23,44 @@ from archive.database.index_tables import (
 )
 from archive.errors import RefusedInstanceError
 from archive.identifiers import Digest, SeriesUID, StudyUID
-from archive.index.folding import fold_name, name_words
+from archive.index.counters import Growth, count_further, modalities_in
+from archive.index.texts import (
+    INSTANCE_COLUMNS,
+    MODALITY,
+    SERIES_COLUMNS,
+    STUDY_COLUMNS,
+    JsonAttributes,
+    columns_of,
+    is_report,
+    text_of,
+)
 from archive.instances import ParsedInstance, StoredInstance
 
 DUPLICATE_SOP_INSTANCE = 0x0111
-MODALITY = "00080060"
-JsonAttributes = dict[str, dict[str, Any]]
 Outcome = StoredInstance | RefusedInstanceError
 
-STUDY_COLUMNS = {
-    "StudyDate": "00080020",
-    "StudyTime": "00080030",
-    "AccessionNumber": "00080050",
-    "ReferringPhysicianName": "00080090",
-    "PatientName": "00100010",
-    "PatientID": "00100020",
-    "StudyID": "00200010",
-    "StudyDescription": "00081030",
-    "PatientBirthDate": "00100030",
-    "PatientSex": "00100040",
-}
-SERIES_COLUMNS = {
-    "Modality": MODALITY,
-    "SeriesNumber": "00200011",
-    "SeriesDescription": "0008103E",
-    "BodyPartExamined": "00180015",
-    "PerformedProcedureStepStartDate": "00400244",
-    "PerformedProcedureStepStartTime": "00400245",
-}
-INSTANCE_COLUMNS = {
-    "InstanceNumber": "00200013",
-    "Rows": "00280010",
-    "Columns": "00280011",
-    "BitsAllocated": "00280100",
-    "NumberOfFrames": "00280008",
-    "ContentDate": "00080023",
-    "ContentTime": "00080033",
-    "ImageType": "00080008",
-}
-FOLDED = ("PatientName", "ReferringPhysicianName")
-REPORT_CLASSES = ("1.2.840.10008.5.1.4.1.1.88.", "1.2.840.10008.5.1.4.1.1.104.")
-"""Structured reports (but for key object selection) and encapsulated documents, by the start of their SOP class UID."""
-KEY_OBJECT_SELECTION = "1.2.840.10008.5.1.4.1.1.88.59"
+
+_UIDS: sa.BindParameter[Any] = sa.bindparam("uids", expanding=True)
+_FIND_DELETED = sa.select(
+    deleted_instances.c.instance_uid, deleted_instances.c.digest, deleted_instances.c.rejected
+).where(deleted_instances.c.instance_uid.in_(_UIDS))
+_FIND_KNOWN = (
+    sa.select(instances.c.instance_uid, instances.c.digest, studies.c.study_uid, series.c.series_uid)
+    .join(studies, studies.c.id == instances.c.study_id)
+    .join(series, series.c.id == instances.c.series_id)
+    .where(instances.c.instance_uid.in_(_UIDS))
+)
+_FORGET_DELETED = sa.delete(deleted_instances).where(deleted_instances.c.instance_uid.in_(_UIDS))
+_FIND_STUDIES = sa.select(studies.c.study_uid, studies.c.id, studies.c.attributes, studies.c.ModalitiesInStudy).where(
+    studies.c.study_uid.in_(_UIDS)
+)
+_FIND_SERIES = sa.select(series.c.study_id, series.c.series_uid, series.c.id, series.c.attributes).where(
+    series.c.series_uid.in_(_UIDS)
+)
+_FIND_IDS = sa.select(instances.c.instance_uid, instances.c.id).where(instances.c.instance_uid.in_(_UIDS))
+_INSERT_STUDY, _INSERT_SERIES, _INSERT_INSTANCE = sa.insert(studies), sa.insert(series), sa.insert(instances)
+_INSERT_METADATA, _INSERT_SEQUENCE_VALUE = sa.insert(instance_metadata), sa.insert(sequence_values)
+"""Built once: SQLAlchemy takes longer to build and to name a statement anew than SQLite to run it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +71,19 @@ class NewInstance:
     digest: Digest
     length_bytes: int
     stored_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Grown:
+    """What a batch adds to the studies and the series, by their ids."""
+
+    studies: dict[int, Growth] = field(default_factory=dict)
+    series: dict[int, int] = field(default_factory=dict)
+
+    def add(self, study_id: int, series_id: int, count: int, modalities: str) -> None:
+        self.series[series_id] = count
+        self.studies[study_id].instances += count
+        self.studies[study_id].modalities.update(modalities_in(modalities))
 
 
 def add_instances(connection: sa.Connection, batch: Sequence[NewInstance], now_ms: int) -> list[Outcome]:
@@ -102,11 +111,13 @@ def add_instances(connection: sa.Connection, batch: Sequence[NewInstance], now_m
         outcomes.append(_outcome(new, there))
     if fresh:
         back = [new.parsed.instance_uid for new in fresh if new.parsed.instance_uid in deleted]
-        connection.execute(sa.delete(deleted_instances).where(deleted_instances.c.instance_uid.in_(back)))
-        study_ids = _upsert_studies(connection, fresh, now_ms)
-        series_ids = _upsert_series(connection, fresh, study_ids, now_ms)
+        if back:
+            connection.execute(_FORGET_DELETED, {"uids": back})
+        grown = _Grown()
+        study_ids = _upsert_studies(connection, fresh, grown, now_ms)
+        series_ids = _upsert_series(connection, fresh, study_ids, grown, now_ms)
         _insert_instances(connection, fresh, study_ids, series_ids, now_ms)
-        count_again(connection, set(study_ids.values()), set(series_ids.values()))
+        count_further(connection, grown.studies, grown.series, now_ms)
     return outcomes
 
 
@@ -145,76 +156,75 @@ def _refusal(new: NewInstance, digest: Digest, rejected: bool) -> RefusedInstanc
 
 
 def _deleted_instances(connection: sa.Connection, uids: Sequence[str]) -> dict[str, tuple[Digest, bool]]:
-    table = deleted_instances.c
-    query = sa.select(table.instance_uid, table.digest, table.rejected).where(table.instance_uid.in_(uids))
-    return {row[0]: (Digest(row[1]), bool(row[2])) for row in connection.execute(query)}
+    found = connection.execute(_FIND_DELETED, {"uids": uids})
+    return {row[0]: (Digest(row[1]), bool(row[2])) for row in found}
 
 
 def _known_instances(connection: sa.Connection, uids: Sequence[str]) -> dict[str, tuple[Digest, str, str]]:
-    query = (
-        sa.select(instances.c.instance_uid, instances.c.digest, studies.c.study_uid, series.c.series_uid)
-        .join(studies, studies.c.id == instances.c.study_id)
-        .join(series, series.c.id == instances.c.series_id)
-        .where(instances.c.instance_uid.in_(uids))
-    )
-    return {row[0]: (Digest(row[1]), row[2], row[3]) for row in connection.execute(query)}
+    found = connection.execute(_FIND_KNOWN, {"uids": uids})
+    return {row[0]: (Digest(row[1]), row[2], row[3]) for row in found}
 
 
-def _upsert_studies(connection: sa.Connection, fresh: Sequence[NewInstance], now_ms: int) -> dict[StudyUID, int]:
+def _upsert_studies(
+    connection: sa.Connection, fresh: Sequence[NewInstance], grown: _Grown, now_ms: int
+) -> dict[StudyUID, int]:
     attributes: dict[StudyUID, JsonAttributes] = {}
     for new in fresh:
         own = {tag: value for tag, value in new.parsed.attributes.items() if tag in STUDY_ATTRIBUTES}
         attributes[new.parsed.study_uid] = own | attributes.get(new.parsed.study_uid, {})
-    query = sa.select(studies.c.study_uid, studies.c.id, studies.c.attributes).where(
-        studies.c.study_uid.in_(list(attributes))
-    )
     ids: dict[StudyUID, int] = {}
-    for uid, study_id, stored in connection.execute(query).all():
+    for uid, study_id, stored, modalities in connection.execute(_FIND_STUDIES, {"uids": list(attributes)}).all():
         ids[StudyUID(uid)] = study_id
+        grown.studies[study_id] = Growth(modalities=set(modalities_in(modalities)))
         before: JsonAttributes = orjson.loads(stored)
         after = _completed(before, attributes[StudyUID(uid)])
         if after != before:
-            values = _columns(after, STUDY_COLUMNS)
+            values = columns_of(after, STUDY_COLUMNS)
             connection.execute(sa.update(studies).where(studies.c.id == study_id).values(**values))
     for uid, own in attributes.items():
         if uid not in ids:
-            values = _columns(own, STUDY_COLUMNS) | {"study_uid": uid, "stored_ms": now_ms, "updated_ms": now_ms}
-            ids[uid] = _inserted_id(connection.execute(sa.insert(studies).values(**values)))
-    connection.execute(sa.update(studies).where(studies.c.id.in_(ids.values())).values(updated_ms=now_ms))
+            values = columns_of(own, STUDY_COLUMNS) | {"study_uid": uid, "stored_ms": now_ms, "updated_ms": now_ms}
+            ids[uid] = _inserted_id(connection.execute(_INSERT_STUDY, values))
+            grown.studies[ids[uid]] = Growth()
     return ids
 
 
 def _upsert_series(
-    connection: sa.Connection, fresh: Sequence[NewInstance], study_ids: dict[StudyUID, int], now_ms: int
+    connection: sa.Connection,
+    fresh: Sequence[NewInstance],
+    study_ids: dict[StudyUID, int],
+    grown: _Grown,
+    now_ms: int,
 ) -> dict[tuple[int, SeriesUID], int]:
     attributes: dict[tuple[int, SeriesUID], JsonAttributes] = {}
     first: dict[tuple[int, SeriesUID], JsonAttributes] = {}
+    count: Counter[tuple[int, SeriesUID]] = Counter()
     for new in fresh:
         key = (study_ids[new.parsed.study_uid], new.parsed.series_uid)
         first.setdefault(key, new.parsed.attributes)
+        count[key] += 1
         own = {tag: value for tag, value in new.parsed.attributes.items() if tag in SERIES_ATTRIBUTES}
         attributes[key] = own | attributes.get(key, {})
-    query = sa.select(series.c.study_id, series.c.series_uid, series.c.id, series.c.attributes).where(
-        series.c.series_uid.in_([uid for _, uid in attributes])
-    )
     ids: dict[tuple[int, SeriesUID], int] = {}
-    for study_id, uid, series_id, stored in connection.execute(query).all():
+    uids = list({uid for _, uid in attributes})
+    for study_id, uid, series_id, stored in connection.execute(_FIND_SERIES, {"uids": uids}).all():
         key = (study_id, SeriesUID(uid))
         if key not in attributes:
             continue
         ids[key] = series_id
         before: JsonAttributes = orjson.loads(stored)
-        after = _completed(before, attributes[key])
+        after = attributes[key] = _completed(before, attributes[key])
         if after != before:
-            values = _columns(after, SERIES_COLUMNS)
+            values = columns_of(after, SERIES_COLUMNS)
             connection.execute(sa.update(series).where(series.c.id == series_id).values(**values))
     for key, own in attributes.items():
         if key not in ids:
-            values = _columns(own, SERIES_COLUMNS) | {"stored_ms": now_ms, "updated_ms": now_ms}
-            insert = sa.insert(series).values(study_id=key[0], series_uid=key[1], **values)
-            ids[key] = _inserted_id(connection.execute(insert))
+            values = columns_of(own, SERIES_COLUMNS) | {"study_id": key[0], "series_uid": key[1]}
+            values |= {"stored_ms": now_ms, "updated_ms": now_ms}
+            ids[key] = _inserted_id(connection.execute(_INSERT_SERIES, values))
+            grown.studies[key[0]].series += 1
             _insert_sequence_values(connection, first[key], Level.SERIES, (key[0], ids[key], None))
-    connection.execute(sa.update(series).where(series.c.id.in_(ids.values())).values(updated_ms=now_ms))
+        grown.add(key[0], ids[key], count[key], text_of(own.get(MODALITY)))
     return ids
 
 
@@ -248,13 +258,14 @@ def _insert_instances(
                 "pixels": orjson.dumps(asdict(parsed.pixels)) if parsed.pixels else None,
             }
         )
-    connection.execute(sa.insert(instances), rows)
-    query = sa.select(instances.c.instance_uid, instances.c.id).where(
-        instances.c.instance_uid.in_([new.parsed.instance_uid for new in fresh])
-    )
-    ids = {row[0]: row[1] for row in connection.execute(query)}
+    uids = [new.parsed.instance_uid for new in fresh]
+    if len(rows) == 1:
+        ids = {uids[0]: _inserted_id(connection.execute(_INSERT_INSTANCE, rows[0]))}
+    else:
+        connection.execute(_INSERT_INSTANCE, rows)
+        ids = {row[0]: row[1] for row in connection.execute(_FIND_IDS, {"uids": uids})}
     documents = [{"instance_id": ids[new.parsed.instance_uid], "document": new.parsed.metadata} for new in fresh]
-    connection.execute(sa.insert(instance_metadata), documents)
+    connection.execute(_INSERT_METADATA, documents)
     for new, row in zip(fresh, rows, strict=True):
         owner = (row["study_id"], row["series_id"], ids[new.parsed.instance_uid])
         _insert_sequence_values(connection, new.parsed.attributes, Level.INSTANCE, owner)
@@ -271,7 +282,7 @@ def _insert_sequence_values(
         for value in sorted(set(_values_at(attributes, path.split("."))))
     ]
     if rows:
-        connection.execute(sa.insert(sequence_values), rows)
+        connection.execute(_INSERT_SEQUENCE_VALUE, rows)
 
 
 def _values_at(attributes: JsonAttributes, path: Sequence[str]) -> Iterable[str]:
@@ -286,32 +297,6 @@ def _values_at(attributes: JsonAttributes, path: Sequence[str]) -> Iterable[str]
         yield from _values_at(item, path[1:])
 
 
-def count_again(connection: sa.Connection, study_ids: Iterable[int], series_ids: Iterable[int]) -> None:
-    """Bring the counters and ModalitiesInStudy of these studies and series up to date."""
-    in_series = sa.select(sa.func.count()).where(instances.c.series_id == series.c.id).scalar_subquery()
-    connection.execute(sa.update(series).where(series.c.id.in_(list(series_ids))).values(instance_count=in_series))
-    ids = list(study_ids)
-    modalities: dict[int, set[str]] = defaultdict(set)
-    counts: dict[int, list[int]] = {study_id: [0, 0] for study_id in ids}
-    query = sa.select(series.c.study_id, series.c.Modality, series.c.instance_count).where(series.c.study_id.in_(ids))
-    for study_id, modality, count in connection.execute(query):
-        if count == 0:
-            continue
-        counts[study_id][0] += 1
-        counts[study_id][1] += count
-        modalities[study_id].update(filter(None, modality.split("\\")))
-    for study_id, (series_count, instance_count) in counts.items():
-        connection.execute(
-            sa.update(studies)
-            .where(studies.c.id == study_id)
-            .values(
-                series_count=series_count,
-                instance_count=instance_count,
-                ModalitiesInStudy="\\".join(sorted(modalities[study_id])),
-            )
-        )
-
-
 def _completed(before: JsonAttributes, new: JsonAttributes) -> JsonAttributes:
     """`before`, with those attributes of `new` that it lacks or has empty."""
     return before | {
@@ -319,37 +304,8 @@ def _completed(before: JsonAttributes, new: JsonAttributes) -> JsonAttributes:
     }
 
 
-def _columns(attributes: JsonAttributes, columns: dict[str, str]) -> dict[str, Any]:
-    values: dict[str, Any] = {column: text_of(attributes.get(tag)) for column, tag in columns.items()}
-    for column in FOLDED:
-        if column in values:
-            values[f"{column}_folded"] = fold_name(values[column])
-            values[f"{column}_words"] = name_words(values[column])
-    values["attributes"] = orjson.dumps(attributes, option=orjson.OPT_SORT_KEYS)
-    return values
-
-
 def _inserted_id(result: sa.CursorResult[Any]) -> int:
     key = result.inserted_primary_key
     if key is None:
         raise LookupError("The database gave no key for a new row.")
     return int(key[0])
-
-
-def is_report(sop_class_uid: str) -> bool:
-    """Whether the object is a report to read: a structured report or an encapsulated document."""
-    return sop_class_uid.startswith(REPORT_CLASSES) and sop_class_uid != KEY_OBJECT_SELECTION
-
-
-def text_of(entry: dict[str, Any] | None) -> str:
-    """The value of a DICOM JSON attribute as the index keeps it: text, several joined by a backslash."""
-    if entry is None:
-        return ""
-    return "\\".join(_one_text(value) for value in entry.get("Value", ()))
-
-
-def _one_text(value: Any) -> str:
-    if isinstance(value, dict):
-        groups = [value.get(group, "") for group in ("Alphabetic", "Ideographic", "Phonetic")]
-        return "=".join(groups).rstrip("=")
-    return "" if value is None else str(value)
