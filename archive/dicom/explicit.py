@@ -35,11 +35,11 @@ BLOCK_BYTES = 1 << 20
 OFFSET_TABLES = frozenset((0x7FE00001, 0x7FE00002, 0x7FE00003))
 ICON_IMAGE_SEQUENCE = 0x00880200
 SOP_CLASS_UID, SOP_INSTANCE_UID = 0x00080016, 0x00080018
-_LONG = frozenset(LONG_VRS)
-_SPACE_PADDED = frozenset(SHORT_VRS) - {"UI"} | {"UC", "UR", "UT"}
-_ITEM_HEAD = struct.pack("<HHI", 0xFFFE, 0xE000, UNDEFINED)
-_ITEM_TAIL = struct.pack("<HHI", 0xFFFE, 0xE00D, 0)
-_SEQUENCE_TAIL = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+LONG = frozenset(LONG_VRS)
+SPACE_PADDED = frozenset(SHORT_VRS) - {"UI"} | {"UC", "UR", "UT"}
+ITEM_HEAD = struct.pack("<HHI", 0xFFFE, 0xE000, UNDEFINED)
+ITEM_TAIL = struct.pack("<HHI", 0xFFFE, 0xE00D, 0)
+SEQUENCE_TAIL = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def _plan(data: Buffer, meta: FileMeta, decoded: PixelFacts | None, limits: Limi
     writer.uids[SOP_CLASS_UID] = meta.media_storage_sop_class_uid
     writer.uids[SOP_INSTANCE_UID] = meta.media_storage_sop_instance_uid
     writer.write(dataset.events)
-    head = _file_head(writer.uids[SOP_CLASS_UID], writer.uids[SOP_INSTANCE_UID])
+    head = file_head(writer.uids[SOP_CLASS_UID], writer.uids[SOP_INSTANCE_UID])
     return ExplicitFile((head, *writer.finish()), dataset.data, not meta.deflated)
 
 
@@ -189,33 +189,33 @@ def rewrite_explicit(
     return plan.blocks(pixel_frames or ())
 
 
-def _file_head(sop_class_uid: str, sop_instance_uid: str) -> bytes:
+def file_head(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str = EXPLICIT_LE) -> bytes:
     """Preamble and File Meta Information (PS3.10 §7.1)."""
-    group = _head(0x00020001, "OB", 2) + b"\0\1"
+    group = element_head(0x00020001, "OB", 2) + b"\0\1"
     for tag, uid in (
         (0x00020002, sop_class_uid),
         (0x00020003, sop_instance_uid),
-        (0x00020010, EXPLICIT_LE),
+        (0x00020010, transfer_syntax_uid),
         (0x00020012, IMPLEMENTATION_CLASS_UID),
     ):
-        group += _short_element(tag, "UI", _even(uid.encode(), b"\0"))
-    group += _short_element(0x00020013, "SH", _even(IMPLEMENTATION_VERSION_NAME.encode(), b" "))
-    length = _short_element(0x00020000, "UL", struct.pack("<I", len(group)))
+        group += short_element(tag, "UI", even(uid.encode(), b"\0"))
+    group += short_element(0x00020013, "SH", even(IMPLEMENTATION_VERSION_NAME.encode(), b" "))
+    length = short_element(0x00020000, "UL", struct.pack("<I", len(group)))
     return bytes(128) + b"DICM" + length + group
 
 
-def _even(value: bytes, pad: bytes) -> bytes:
+def even(value: bytes, pad: bytes) -> bytes:
     return value + pad if len(value) % 2 else value
 
 
-def _head(tag: int, vr: str, length: int) -> bytes:
-    if vr in _LONG:
+def element_head(tag: int, vr: str, length: int) -> bytes:
+    if vr in LONG:
         return struct.pack("<HH2sHI", tag >> 16, tag & 0xFFFF, vr.encode(), 0, length)
     return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr.encode(), length)
 
 
-def _short_element(tag: int, vr: str, value: bytes) -> bytes:
-    return _head(tag, vr, len(value)) + value
+def short_element(tag: int, vr: str, value: bytes) -> bytes:
+    return element_head(tag, vr, len(value)) + value
 
 
 class _Writer:
@@ -237,9 +237,9 @@ class _Writer:
     def write(self, events: Iterator[Event]) -> None:
         for tag, vr, offset, length in events:
             if tag == ITEM:
-                self._text += _ITEM_HEAD
+                self._text += ITEM_HEAD
             elif tag == ITEM_END:
-                self._text += _ITEM_TAIL
+                self._text += ITEM_TAIL
             elif tag == SEQUENCE_END:
                 self._close_sequence()
             elif vr == "SQ":
@@ -269,11 +269,11 @@ class _Writer:
             if tag == ICON_IMAGE_SEQUENCE:
                 self._flush()
                 self._icon_begins, self._icon_is_compressed = len(self._pieces), False
-        self._text += _head(tag, "SQ", UNDEFINED)
+        self._text += element_head(tag, "SQ", UNDEFINED)
         self._open.append(tag)
 
     def _close_sequence(self) -> None:
-        self._text += _SEQUENCE_TAIL
+        self._text += SEQUENCE_TAIL
         self._open.pop()
         if not self._open and self._icon_begins is not None:
             if self._icon_is_compressed:  # it has no place in a native syntax, and is a copy of the image anyway
@@ -289,11 +289,11 @@ class _Writer:
             if tag in (SOP_CLASS_UID, SOP_INSTANCE_UID) and span.length_bytes <= 64:
                 value = bytes(self._data[span.offset : span.offset + span.length_bytes])
                 self.uids[tag] = value.decode("latin-1").strip("\0 ")
-        padded = _padded(span.length_bytes)
+        padded = padded_length(span.length_bytes)
         swapped = vr if self._big and UNIT_BYTES.get(vr, 1) > 1 else ""
-        if vr not in _LONG and padded > MAXIMUM_SHORT_BYTES:
+        if vr not in LONG and padded > MAXIMUM_SHORT_BYTES:
             vr = "UN"  # PS3.5 §6.2.2
-        self._text += _head(tag, vr, padded)
+        self._text += element_head(tag, vr, padded)
         if span.length_bytes <= INLINE_BYTES:
             value = bytes(self._data[span.offset : span.offset + span.length_bytes])
             self._text += little_endian(value, swapped) if swapped else value
@@ -301,7 +301,7 @@ class _Writer:
             self._flush()
             self._pieces.append(StoredValue(span, swapped))
         if span.length_bytes % 2:
-            self._text += b" " if vr in _SPACE_PADDED else b"\0"
+            self._text += b" " if vr in SPACE_PADDED else b"\0"
 
     def _encapsulated(self, tag: int, events: Iterator[Event]) -> None:
         for fragment_tag, _, _, _ in events:
@@ -314,13 +314,15 @@ class _Writer:
             raise NotAcceptableError
         self._insert_before(tag)
         frames = _decoded_frames(self._decoded)
-        self._text += _head(tag, "OW" if self._decoded.bits_allocated > 8 else "OB", _padded(frames.length_bytes))
+        self._text += element_head(
+            tag, "OW" if self._decoded.bits_allocated > 8 else "OB", padded_length(frames.length_bytes)
+        )
         self._flush()
         self._pieces.append(frames)
         self._text += bytes(frames.length_bytes % 2)
 
 
-def _padded(length_bytes: int) -> int:
+def padded_length(length_bytes: int) -> int:
     """The even length that is written. Raises NotAcceptableError where 32 bits cannot say it."""
     padded = length_bytes + length_bytes % 2
     if padded > MAXIMUM_VALUE_BYTES:
@@ -335,8 +337,8 @@ def _decoded_frames(facts: PixelFacts) -> DecodedFrames:
 
 def _image_pixel(facts: PixelFacts) -> dict[int, bytes]:
     """The elements that say what the decoded samples are (PS3.3 C.7.6.3), by tag."""
-    photometric = _even(facts.photometric_interpretation.encode(), b" ")
-    elements_by_tag = {0x00280004: _short_element(0x00280004, "CS", photometric), 0x00280006: b""}
+    photometric = even(facts.photometric_interpretation.encode(), b" ")
+    elements_by_tag = {0x00280004: short_element(0x00280004, "CS", photometric), 0x00280006: b""}
     numbers = {
         0x00280002: facts.samples_per_pixel,
         0x00280100: facts.bits_allocated,
@@ -347,5 +349,5 @@ def _image_pixel(facts: PixelFacts) -> dict[int, bytes]:
     if facts.samples_per_pixel > 1:
         numbers[0x00280006] = facts.planar_configuration
     for tag, number in numbers.items():
-        elements_by_tag[tag] = _short_element(tag, "US", struct.pack("<H", number))
+        elements_by_tag[tag] = short_element(tag, "US", struct.pack("<H", number))
     return elements_by_tag
