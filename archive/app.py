@@ -34,6 +34,7 @@ from archive.store.files import FileStore
 from archive.viewer.routes import routes as viewer_routes
 from auth.access import AccessSettings, open_access, scope_of
 from auth.gate import install
+from auth.without_name import Copies
 from stow.parts import StowLimits
 from wado.pixels.cache import DerivedCache
 from wado.pixels.pool import PixelPool
@@ -170,6 +171,8 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
             stack.push_async_callback(_ended, purging)
             access = await stack.enter_async_context(open_access(database, access_settings(settings)))
             install(app, access)
+            copying = asyncio.create_task(Copies(database, app[STORE], ingest, app[KNOWN].forget).keep(access.clock))
+            stack.push_async_callback(_ended, copying)
             cache = DerivedCache(settings.derived_folder, settings.derived_limit_bytes)
             app[PIXELS] = await stack.enter_async_context(
                 PixelPool(

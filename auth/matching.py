@@ -16,6 +16,7 @@ from archive.database.index_tables import instances, studies
 from archive.database.journey_tables import request_studies, requests
 from archive.errors import NotFoundError
 from archive.identifiers import StudyUID
+from archive.index.copies import is_original
 from auth.requests import RequestState, tell
 
 LOOK_EVERY_S = 2.0
@@ -77,7 +78,7 @@ def find_candidates(connection: sa.Connection, accession_number: str, patient_id
         .where(instances.c.study_id == studies.c.id, instances.c.is_image.is_(True))
         .scalar_subquery()
     )
-    query = sa.select(studies, images.label("images")).where(sa.or_(*either))
+    query = sa.select(studies, images.label("images")).where(sa.or_(*either), is_original(studies.c.id))
     rows = connection.execute(query.order_by(studies.c.StudyDate.desc()).limit(MAXIMUM_CANDIDATES)).mappings()
     return [
         Candidate(
@@ -97,7 +98,9 @@ def find_candidates(connection: sa.Connection, accession_number: str, patient_id
 def attach(connection: sa.Connection, request_id: str, study_uids: list[StudyUID], by: str, now_ms: int) -> None:
     """These studies are the request's, says the desk (or an exact match)."""
     present = set(
-        connection.execute(sa.select(studies.c.study_uid).where(studies.c.study_uid.in_(study_uids))).scalars()
+        connection.execute(
+            sa.select(studies.c.study_uid).where(studies.c.study_uid.in_(study_uids), is_original(studies.c.id))
+        ).scalars()
     )
     if not study_uids or present != set(study_uids):
         raise NotFoundError("There is no such study.", parameter="study_uids")

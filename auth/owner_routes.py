@@ -194,6 +194,7 @@ def _wanted(body: Body) -> OwnerShare:
         may_download=body.flag("may_download", default=True),
         with_reports=body.flag("with_reports", default=True),
         frozen=body.flag("frozen"),
+        without_name=body.flag("without_name"),
         send_to=body.text("send_to", "").strip(),
         send=body.flag("send"),
     )

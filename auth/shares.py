@@ -4,6 +4,7 @@ A link is `/s/<id>#<secret>`: the id names the share in logs and on the phone, t
 hash. A person's own link is a share too, with the share it came from as parent.
 """
 
+import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -14,8 +15,10 @@ from archive.audit import Action, Event, append
 from archive.database import index_tables
 from archive.database.access_tables import sessions, share_studies, shares, tickets
 from archive.database.engine import Database
+from archive.dicom.pseudonyms import Pseudonyms
 from archive.errors import BadRequestError, NotFoundError
 from archive.identifiers import StudyUID
+from archive.index.copies import is_original
 from archive.scope import Scope
 from auth.factors import Passwords, check_new_password
 from auth.tokens import SECRET_LENGTH, SHARE_ID_LENGTH, decode_code, grouped, hash_secret, random_code
@@ -26,6 +29,7 @@ MAXIMUM_TTL_S = 365 * DAY_S
 MAXIMUM_STUDIES = 100
 MAXIMUM_LABEL_LENGTH = 100
 MAXIMUM_OPENS = 10_000
+KEY_BYTES = 32
 
 
 class Mode(StrEnum):
@@ -63,6 +67,7 @@ class NewShare:
     may_download: bool = True
     with_reports: bool = True
     frozen: bool = False
+    without_name: bool = False
     created_by: str = "command line"
     owner_id: str | None = None
     parent_id: str | None = None
@@ -107,10 +112,30 @@ class Share:
     paused_until_ms: int
     password_argon2: str | None
     secret_sha256: bytes
+    deidentification_key: bytes | None = None
+    source_uids: tuple[StudyUID, ...] = ()
+    """The studies as they are stored. Equal to `study_uids`, but for a share without a name."""
 
     @property
     def scope(self) -> Scope:
+        """What the share shows; of one without a name, the copies and nothing of what they were made from."""
+        if self.without_name:
+            return Scope(frozenset(self.study_uids))
         return Scope(frozenset(self.study_uids), self.frozen_ms, self.with_reports)
+
+    @property
+    def without_name(self) -> bool:
+        return self.deidentification_key is not None
+
+    @property
+    def source_scope(self) -> Scope:
+        """What the copies of a share without a name are made from; for who makes them, never for a request."""
+        return Scope(frozenset(self.source_uids), self.frozen_ms, self.with_reports)
+
+    @property
+    def root_id(self) -> str:
+        """The share whose copies this one shows: people's links show those of the share that they are under."""
+        return self.parent_id or self.share_id
 
 
 async def create_share(database: Database, passwords: Passwords, new: NewShare, now_ms: int) -> Link:
@@ -152,10 +177,13 @@ def insert_share(
 ) -> None:
     """Write a share whose values were checked; the studies are looked up here, in the same transaction."""
     present = connection.execute(
-        sa.select(sa.func.count()).where(index_tables.studies.c.study_uid.in_(new.study_uids))
+        sa.select(sa.func.count()).where(
+            index_tables.studies.c.study_uid.in_(new.study_uids), is_original(index_tables.studies.c.id)
+        )
     ).scalar_one()
     if present != len(set(new.study_uids)):
         raise NotFoundError("There is no such study.", parameter="StudyInstanceUID")
+    key = _deidentification_key(connection, new)
     connection.execute(
         sa.insert(shares).values(
             id=link.share_id,
@@ -172,10 +200,13 @@ def insert_share(
             with_reports=new.with_reports,
             may_download=new.may_download,
             maximum_opens=new.maximum_opens,
+            deidentification_key=key,
         )
     )
+    copy_uids = {uid: Pseudonyms(key).other_uid(uid) if key is not None else None for uid in new.study_uids}
     connection.execute(
-        sa.insert(share_studies), [{"share_id": link.share_id, "study_uid": uid} for uid in sorted(set(new.study_uids))]
+        sa.insert(share_studies),
+        [{"share_id": link.share_id, "study_uid": uid, "copy_uid": copy_uids[uid]} for uid in sorted(copy_uids)],
     )
     detail = {"mode": str(new.mode), "expires_ms": str(now_ms + new.ttl_s * 1000)}
     events = [
@@ -185,15 +216,24 @@ def insert_share(
     append(connection, events, now_ms)
 
 
+def _deidentification_key(connection: sa.Connection, new: NewShare) -> bytes | None:
+    """A link under another share shows what that one shows: it cannot be without the other's key, nor have its own."""
+    if new.parent_id is not None:
+        parent = sa.select(shares.c.deidentification_key).where(shares.c.id == new.parent_id)
+        key: bytes | None = connection.execute(parent).scalar_one()
+        return key
+    return secrets.token_bytes(KEY_BYTES) if new.without_name else None
+
+
 def find_share(connection: sa.Connection, share_id: str, now_ms: int) -> Share | None:
     """The share with this id, living or ended."""
     row = connection.execute(sa.select(shares).where(shares.c.id == share_id)).mappings().one_or_none()
     if row is None:
         return None
-    study_uids = connection.execute(
-        sa.select(share_studies.c.study_uid).where(share_studies.c.share_id == share_id)
-    ).scalars()
-    return _share(row, tuple(study_uids), now_ms)
+    named = connection.execute(
+        sa.select(share_studies.c.study_uid, share_studies.c.copy_uid).where(share_studies.c.share_id == share_id)
+    )
+    return _share(row, [(uid, copy_uid) for uid, copy_uid in named], now_ms)
 
 
 def end_share(connection: sa.Connection, share_id: str, ending: Ending, by: str, now_ms: int) -> None:
@@ -229,14 +269,17 @@ def count_open(connection: sa.Connection, share_id: str, now_ms: int) -> bool:
 
 
 def _select_shares(connection: sa.Connection, now_ms: int) -> list[Share]:
-    studies: dict[str, list[StudyUID]] = {}
+    studies: dict[str, list[tuple[str, str | None]]] = {}
     for row in connection.execute(sa.select(share_studies)):
-        studies.setdefault(row.share_id, []).append(StudyUID(row.study_uid))
+        studies.setdefault(row.share_id, []).append((row.study_uid, row.copy_uid))
     rows = connection.execute(sa.select(shares).order_by(shares.c.created_ms, shares.c.id)).mappings()
-    return [_share(row, tuple(studies.get(row["id"], ())), now_ms) for row in rows]
+    return [_share(row, studies.get(row["id"], []), now_ms) for row in rows]
 
 
-def _share(row: sa.RowMapping, study_uids: tuple[str, ...], now_ms: int) -> Share:
+def _share(row: sa.RowMapping, named: list[tuple[str, str | None]], now_ms: int) -> Share:
+    """`named` are its studies, each with the copy that a share without a name shows instead; here, and nowhere else,
+    the one takes the place of the other.
+    """
     if row["ended_ms"] is not None:
         ending: Ending | None = Ending(row["ended_reason"])
     elif row["expires_ms"] <= now_ms:
@@ -247,7 +290,8 @@ def _share(row: sa.RowMapping, study_uids: tuple[str, ...], now_ms: int) -> Shar
     return Share(
         share_id=row["id"],
         mode=Mode(row["mode"]),
-        study_uids=tuple(map(StudyUID, study_uids)),
+        study_uids=tuple(StudyUID(uid if row["deidentification_key"] is None else copy or "") for uid, copy in named),
+        source_uids=tuple(StudyUID(uid) for uid, _ in named),
         ended_reason=ending,
         **taken,
     )
@@ -270,6 +314,7 @@ _TAKEN = (
     "paused_until_ms",
     "password_argon2",
     "secret_sha256",
+    "deidentification_key",
 )
 
 

@@ -1,5 +1,6 @@
 """What an owner does with the images: shares them in one of four ways, sees who did what, switches off."""
 
+import re
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
@@ -54,6 +55,7 @@ class OwnerShare:
     may_download: bool = True
     with_reports: bool = True
     frozen: bool = False
+    without_name: bool = False
     send_to: str = ""
     """Where to send the link, for link and password; people get theirs by their own contacts when `send`."""
     send: bool = False
@@ -142,7 +144,7 @@ async def _share_with_people(access: Access, request: Request, wanted: OwnerShar
 def _new_share(request: Request, wanted: OwnerShare, mode: Mode, password: str | None) -> NewShare:
     return NewShare(
         request.study_uids,
-        label=wanted.label or request.name,
+        label=_label(request, wanted),
         mode=mode,
         password=password,
         ttl_s=wanted.ttl_s,
@@ -150,9 +152,19 @@ def _new_share(request: Request, wanted: OwnerShare, mode: Mode, password: str |
         may_download=wanted.may_download,
         with_reports=wanted.with_reports,
         frozen=wanted.frozen,
+        without_name=wanted.without_name,
         created_by=f"owner {request.request_id}",
         owner_id=request.request_id,
     )
+
+
+def _label(request: Request, wanted: OwnerShare) -> str:
+    """Who shares; without a name, nothing that has a part of it."""
+    label = wanted.label or request.name
+    parts = {part.casefold() for part in re.split(r"[\W_]+", request.name) if len(part) > 1}
+    if wanted.without_name and parts & {part.casefold() for part in re.split(r"[\W_]+", label)}:
+        return ""
+    return label
 
 
 async def _send_link(access: Access, request: Request, link: Link, to: tuple[Channel, str]) -> str:

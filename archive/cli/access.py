@@ -82,6 +82,9 @@ def create_share_command(
     expires: Annotated[str, typer.Option(help="How long the link opens: 12h, 30d.")] = "30d",
     label: Annotated[str, typer.Option(help="Who shares, as the receiver will read it.")] = "",
     frozen: Annotated[bool, typer.Option("--frozen", help="Leave out what is stored later.")] = False,
+    without_name: Annotated[
+        bool, typer.Option("--without-name", help="Show de-identified copies, and leave out what cannot be cleaned.")
+    ] = False,
     public_base: Annotated[str | None, typer.Option(help="Begin the link with this URL.")] = None,
 ) -> None:
     """Make a link to a study and print it; the secret after the # is shown this once.
@@ -96,6 +99,7 @@ def create_share_command(
         password=asked,
         ttl_s=parse_duration_s(expires),
         frozen=frozen,
+        without_name=without_name,
     )
     link = with_database(data, lambda database: create_share(database, Passwords(), new, Clock()()))
     print(link.url(link_base(load_settings(data=data, public_base=public_base))))

@@ -46,14 +46,28 @@ shares = sa.Table(
     sa.Column("window_failures", sa.Integer, nullable=False, server_default="0"),
     sa.Column("window_started_ms", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("paused_until_ms", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("deidentification_key", sa.LargeBinary(32), nullable=True),
 )
+"""A share with a `deidentification_key` is one without the patient's name."""
 
 share_studies = sa.Table(
     "share_studies",
     metadata,
     sa.Column("share_id", sa.Text, sa.ForeignKey("shares.id"), primary_key=True),
     sa.Column("study_uid", sa.Text, primary_key=True, index=True),
+    sa.Column("copy_uid", sa.Text, nullable=True, index=True),
 )
+"""`copy_uid` is the study that a share without a name shows instead: its de-identified copy."""
+
+share_exclusions = sa.Table(
+    "share_exclusions",
+    metadata,
+    sa.Column("share_id", sa.Text, sa.ForeignKey("shares.id"), primary_key=True),
+    sa.Column("instance_uid", sa.Text, primary_key=True),
+    sa.Column("study_uid", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+"""Instances that a share without a name leaves out, as they cannot be cleaned; by their own UIDs."""
 
 sessions = sa.Table(
     "sessions",

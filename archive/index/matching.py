@@ -15,6 +15,7 @@ from archive.attributes import SEQUENCE_PATHS, Level
 from archive.database.index_tables import instance_metadata, instances, sequence_values, series, studies
 from archive.index import patterns
 from archive.index.columns import COLUMNS, DOCUMENTS, NAME_COLUMNS
+from archive.index.copies import is_original
 from archive.index.moment_matching import in_moments, in_range
 from archive.index.name_matching import name_matches
 from archive.index.patterns import Text, Truth
@@ -71,6 +72,9 @@ def _in_scope(scope: Scope, level: Level) -> list[Truth]:
     conditions: list[Truth] = []
     if scope.study_uids is not None:
         conditions.append(studies.c.study_uid.in_(sorted(scope.study_uids)))
+    else:
+        of_level = {Level.STUDY: studies.c.id, Level.SERIES: series.c.study_id, Level.INSTANCE: instances.c.study_id}
+        conditions.append(is_original(of_level[level]))
     if level is Level.INSTANCE:
         conditions.append(visible(scope))
     elif hides_within_studies(scope):

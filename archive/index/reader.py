@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from archive.database.index_tables import instance_metadata, instances, series, studies
 from archive.identifiers import Digest, InstanceUID, SeriesUID, StudyUID
+from archive.index.copies import is_original
 from archive.instances import FrameIndex, Instance, PixelFacts
 from archive.scope import Scope
 
@@ -67,11 +68,13 @@ class InstanceFacts:
     instance: Instance
     stored_ms: int
     is_report: bool
+    is_copy: bool
 
     def seen_by(self, scope: Scope) -> bool:
         """What `in_scope` says in SQL."""
         return (
             scope.may_see_study(self.instance.study_uid)
+            and not (self.is_copy and scope.study_uids is None)
             and (scope.stored_until_ms is None or self.stored_ms <= scope.stored_until_ms)
             and (scope.with_reports or not self.is_report)
         )
@@ -82,6 +85,8 @@ def in_scope(scope: Scope) -> sa.ColumnElement[bool]:
     conditions: list[sa.ColumnElement[bool]] = []
     if scope.study_uids is not None:
         conditions.append(studies.c.study_uid.in_(sorted(scope.study_uids)))
+    else:
+        conditions.append(is_original(instances.c.study_id))
     if scope.stored_until_ms is not None:
         conditions.append(instances.c.stored_ms <= scope.stored_until_ms)
     if not scope.with_reports:
@@ -141,7 +146,7 @@ def _chain(
 
 
 _BY_CHAIN = (
-    sa.select(*_FACTS, instances.c.stored_ms, instances.c.is_report)
+    sa.select(*_FACTS, instances.c.stored_ms, instances.c.is_report, ~is_original(instances.c.study_id))
     .select_from(_JOINED)
     .where(
         studies.c.study_uid == sa.bindparam("study"),
@@ -158,7 +163,7 @@ def find_facts(
     """The instance of the three UIDs and what its scopes go by; `seen_by` is the caller's to ask."""
     chain = {"study": study_uid, "series": series_uid, "instance": instance_uid}
     row = connection.execute(_BY_CHAIN, chain).first()
-    return InstanceFacts(_instance(row), row[-2], bool(row[-1])) if row is not None else None
+    return InstanceFacts(_instance(row), row[-3], bool(row[-2]), bool(row[-1])) if row is not None else None
 
 
 def find_instance(

@@ -23,6 +23,7 @@ from archive.database.index_tables import (
 )
 from archive.errors import RefusedInstanceError
 from archive.identifiers import Digest, SeriesUID, StudyUID
+from archive.index.copies import find_copies
 from archive.index.counters import Growth, count_further, modalities_in
 from archive.index.texts import (
     INSTANCE_COLUMNS,
@@ -37,6 +38,7 @@ from archive.index.texts import (
 from archive.instances import ParsedInstance, StoredInstance
 
 DUPLICATE_SOP_INSTANCE = 0x0111
+FROM_HERE = "This is a copy without a name of a study that is stored here; the archive does not take it back."
 Outcome = StoredInstance | RefusedInstanceError
 
 
@@ -71,6 +73,8 @@ class NewInstance:
     digest: Digest
     length_bytes: int
     stored_by: str
+    is_copy: bool = False
+    """A de-identified copy that this archive made for a share; nobody else may put one into such a study."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +99,15 @@ def add_instances(connection: sa.Connection, batch: Sequence[NewInstance], now_m
     """
     uids = [new.parsed.instance_uid for new in batch]
     known, deleted = _known_instances(connection, uids), _deleted_instances(connection, uids)
+    reserved = find_copies(connection, {new.parsed.study_uid for new in batch})
     outcomes: list[Outcome] = []
     fresh: list[NewInstance] = []
     for new in batch:
         uid = new.parsed.instance_uid
         there = known.get(uid)
+        if new.parsed.study_uid in reserved and not new.is_copy:
+            outcomes.append(RefusedInstanceError(DUPLICATE_SOP_INSTANCE, FROM_HERE))
+            continue
         if there is None and uid in deleted:
             refusal = _refusal(new, *deleted[uid])
             if refusal is not None:

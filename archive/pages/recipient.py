@@ -1,7 +1,7 @@
 """What whoever holds a link sees: the inert page, the typed code, the images at a glance (sharing by link, E2)."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aiohttp import web
@@ -14,6 +14,7 @@ from auth.principals import Kind
 from auth.shares import Share, find_share
 from auth.sharing import OWN_LABEL
 from auth.tickets import list_tickets
+from auth.without_name import left_out
 
 VIEWPORTS = (512, 1024)
 """Sides of the pictures offered: a phone's and a desktop's; the browser picks by its own pixels."""
@@ -116,6 +117,7 @@ async def get_images(request: web.Request) -> web.StreamResponse:
     language = pages.language(request)
     looks = [study_look(overview, share.share_id, language) for overview in overviews]
     context: dict[str, object] = {"share": share, "studies": looks, "viewports": VIEWPORTS, "thumbnail": THUMBNAIL}
+    context["left_out"] = asdict(await access.database.read(left_out, share)) if share.without_name else None
     context["who"] = "" if share.label == OWN_LABEL else share.label
     return pages.respond(request, "images.html", context)
 
