@@ -12,6 +12,7 @@ from archive.identifiers import parse_uid
 from archive.instances import FrameLayout, Instance
 from archive.resources import STRICT_ACCEPT
 from auth.access import scope_of
+from wado.anonymized import send_anonymized
 from wado.documents import document_offers, render_document
 from wado.finding import require_instance
 from wado.instances import send_file
@@ -41,6 +42,11 @@ async def retrieve_by_uri(request: web.Request) -> web.StreamResponse:
     frame_number = _whole_number(query, "frameNumber")
     instance = await require_instance(request, scope, target)
     offer = _choose(request, instance)
+    if query.get("anonymize") == "yes":
+        if offer.media_type != DICOM:
+            message = "Files are de-identified, pictures are not; ask for contentType=application/dicom."
+            raise BadRequestError(message, parameter="anonymize")
+        return await send_anonymized(request, scope, instance)
     if offer.media_type == DICOM:
         return await send_file(request, instance, _in_syntax(query, instance))
     if offer in document_offers(instance):
@@ -68,8 +74,8 @@ def _refuse_what_is_not_offered(query: Mapping[str, str]) -> None:
     for name, message in NOT_OFFERED.items():
         if name in query:
             raise BadRequestError(message, parameter=name)
-    if query.get("anonymize", "no") != "no":
-        raise BadRequestError("Instances are not de-identified here; leave anonymize out.", parameter="anonymize")
+    if query.get("anonymize", "no") not in ("yes", "no"):
+        raise BadRequestError("anonymize is yes or left out.", parameter="anonymize")
 
 
 def _choose(request: web.Request, instance: Instance) -> Offer:

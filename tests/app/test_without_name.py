@@ -293,3 +293,22 @@ def test_two_shares_of_a_study_show_unlike_uids_and_what_is_deleted_or_ended_goe
         assert time.monotonic() < deadline, "The copies of a share that has ended are still there."
         time.sleep(0.1)
     assert lightbox("verify", "--data", str(data))
+
+
+def test_wado_uri_de_identifies_a_file_and_refuses_what_it_cannot_clean(site: Site) -> None:
+    def ask(series: str, uid: str, **more: str) -> requests.Response:
+        query = {"requestType": "WADO", "studyUID": f"{ORIGINALS}.1", "seriesUID": series, "objectUID": uid}
+        return site.as_admin("/wado", params=query | {"contentType": "application/dicom", "anonymize": "yes"} | more)
+
+    answer = ask(f"{ORIGINALS}.2", f"{ORIGINALS}.3.1")
+    assert answer.status_code == 200
+    says_nothing(answer.content, "wado")
+    dataset = pydicom.dcmread(io.BytesIO(answer.content))
+    assert dataset.SOPInstanceUID.startswith("2.25.")
+    assert dataset.SOPInstanceUID not in {one["00080018"]["Value"][0] for one in site.instances()}
+    assert answer.content == ask(f"{ORIGINALS}.2", f"{ORIGINALS}.3.1").content
+    assert ask(f"{ORIGINALS}.5", f"{ORIGINALS}.6").status_code == 403
+    assert ask(f"{ORIGINALS}.7", f"{ORIGINALS}.8").status_code == 403
+    assert ask(f"{ORIGINALS}.2", f"{ORIGINALS}.3.1", contentType="image/png").status_code == 400
+    assert ask(f"{ORIGINALS}.2", f"{ORIGINALS}.3.1", anonymize="maybe").status_code == 400
+    assert ask(f"{ORIGINALS}.2", f"{ORIGINALS}.3.1", transferSyntax="1.2.840.10008.1.2.5").status_code == 406
