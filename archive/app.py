@@ -34,6 +34,7 @@ from archive.store.files import FileStore
 from archive.viewer.routes import routes as viewer_routes
 from auth.access import AccessSettings, open_access, scope_of
 from auth.gate import install
+from auth.identity_provider import ProviderSettings
 from auth.without_name import Copies
 from stow.parts import StowLimits
 from wado.pixels.cache import DerivedCache
@@ -151,6 +152,21 @@ def access_settings(settings: Settings) -> AccessSettings:
         quiet_ms=int(settings.quiet_s * 1000),
         channels=Channels(mail, sms),
         trusted_proxies=frozenset(settings.trusted_proxies),
+        provider=provider_settings(settings),
+    )
+
+
+def provider_settings(settings: Settings) -> ProviderSettings | None:
+    """The identity provider, if one is set up."""
+    if not settings.oidc_issuer:
+        return None
+    return ProviderSettings(
+        settings.oidc_issuer,
+        settings.oidc_client_id,
+        settings.oidc_client_secret.get_secret_value(),
+        settings.oidc_scope,
+        settings.oidc_role_claim,
+        settings.oidc_roles,
     )
 
 

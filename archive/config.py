@@ -52,6 +52,20 @@ class Settings(BaseSettings):
     sms_countries: tuple[str, ...] = Field((), description="Beginnings of numbers that may be written to; empty: all.")
     sms_per_number_per_day: int = Field(10, ge=1, description="Most text messages to one number in 24 hours.")
 
+    oidc_issuer: str = Field("", description="Identity provider that staff sign in at (OpenID Connect); empty: none.")
+    oidc_client_id: str = Field("", description="Our client id there; it sends browsers back to /staff/sso/callback.")
+    oidc_client_secret: SecretStr = Field(SecretStr(""), description="Our secret there; empty: a public client.")
+    oidc_scope: str = Field("openid profile", description="Scopes asked for.")
+    oidc_role_claim: str = Field("groups", description="Claim of the ID token that roles come from, or its path: a.b.")
+    oidc_roles: dict[str, str] = Field({}, description='Its values and the roles they give: {"RAD-DESK": "desk"}.')
+
+    @field_validator("oidc_roles")
+    @classmethod
+    def _are_roles(cls, value: dict[str, str]) -> dict[str, str]:
+        if any(not roles.split() or set(roles.split()) - {"desk", "admin", "auditor"} for roles in value.values()):
+            raise ValueError("oidc_roles gives desk, admin, auditor, divided by spaces")
+        return value
+
     @field_validator("public_base")
     @classmethod
     def _is_an_origin(cls, value: str) -> str:

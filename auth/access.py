@@ -26,7 +26,8 @@ from archive.scope import Scope
 from archive.vault import Vault
 from auth.clock import Clock
 from auth.factors import Passwords
-from auth.limits import PerNetwork, network_of, patients_forms, unknown_links
+from auth.identity_provider import IdentityProvider, ProviderSettings
+from auth.limits import PerNetwork, begun_sign_ins, network_of, patients_forms, unknown_links
 from auth.matching import keep_matching
 from auth.notices import Telling, keep_telling
 from auth.passkeys import RelyingParty
@@ -60,6 +61,7 @@ class AccessSettings:
     """No new image of a study for this long: it is complete."""
     channels: Channels = field(default_factory=Channels)
     trusted_proxies: frozenset[str] = frozenset()
+    provider: ProviderSettings | None = None
 
 
 @dataclass(slots=True)
@@ -73,9 +75,11 @@ class Access:
     vault: Vault
     outbox: Outbox
     languages: Mapping[str, Language]
+    provider: IdentityProvider | None = None
     passwords: Passwords = field(default_factory=Passwords)
     unknown_links: PerNetwork = field(default_factory=unknown_links)
     forms: PerNetwork = field(default_factory=patients_forms)
+    sign_ins: PerNetwork = field(default_factory=begun_sign_ins)
     running: dict[int, tuple[web.Request, Credential, float]] = field(default_factory=dict)
     _cache: OrderedDict[Credential, tuple[Principal, float]] = field(default_factory=OrderedDict)
 
@@ -159,7 +163,9 @@ async def open_access(database: Database, settings: AccessSettings) -> AsyncIter
     clock = Clock(await database.read(newest_time_ms))
     vault = Vault.open(settings.key_path)
     outbox = Outbox(database, vault, settings.channels, clock)
-    access = Access(database, Audit(database, clock), clock, settings, vault, outbox, load_languages())
+    provider = IdentityProvider(settings.provider) if settings.provider is not None else None
+    audit, languages = Audit(database, clock), load_languages()
+    access = Access(database, audit, clock, settings, vault, outbox, languages, provider)
     telling = Telling(database, outbox, access.wording, clock, settings.quiet_ms)
     tasks = [
         asyncio.create_task(work)

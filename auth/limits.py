@@ -24,6 +24,7 @@ PAUSE_MS = 15 * 60_000
 LIFETIME_FAILURES = 100
 UNKNOWN_PER_MINUTE = 30
 FORMS_PER_MINUTE = 10
+SIGN_INS_PER_MINUTE = 60
 MAXIMUM_NETWORKS = 10_000
 
 
@@ -158,3 +159,7 @@ def unknown_links() -> PerNetwork:
 
 def patients_forms() -> PerNetwork:
     return PerNetwork(FORMS_PER_MINUTE, "Too many forms from your network; wait a minute.")
+
+
+def begun_sign_ins() -> PerNetwork:
+    return PerNetwork(SIGN_INS_PER_MINUTE, "Too many sign-ins were begun from your network; wait a minute.")

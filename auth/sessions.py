@@ -69,6 +69,17 @@ class Cookies:
         """Set the cookie; it ends with the browser, the session ends earlier by its own times."""
         response.set_cookie(self.name(kind, subject), token, path="/", httponly=True, secure=self.https, samesite="Lax")
 
+    @property
+    def sign_in_name(self) -> str:
+        """The cookie that binds a sign-in at the identity provider to the browser in which it was begun."""
+        return ("__Host-" if self.https else "lightbox-") + "sign-in"
+
+    def give_sign_in(self, response: web.StreamResponse, token: str) -> None:
+        """Lax: the provider sends the browser back by a link, and the cookie has to come with it."""
+        response.set_cookie(
+            self.sign_in_name, token, path="/", httponly=True, secure=self.https, samesite="Lax", max_age=600
+        )
+
     def take(self, response: web.StreamResponse, kind: SessionKind, subject: str) -> None:
         response.del_cookie(self.name(kind, subject), path="/", httponly=True, secure=self.https, samesite="Lax")
 

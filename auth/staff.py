@@ -78,6 +78,8 @@ class Member:
     created_ms: int
     signed_in_ms: int | None
     ended_ms: int | None
+    is_elsewhere: bool = False
+    """Signs in at the identity provider."""
 
 
 def parse_staff_roles(names: list[str]) -> frozenset[StaffRole]:
@@ -304,6 +306,7 @@ def _select_staff(connection: sa.Connection) -> list[Member]:
             row.created_ms,
             row.signed_in_ms,
             row.ended_ms,
+            row.oidc_subject is not None,
         )
         for row in connection.execute(sa.select(staff).order_by(staff.c.id))
     ]
@@ -322,11 +325,11 @@ def _end(connection: sa.Connection, staff_id: str, now_ms: int) -> None:
 def _reset(connection: sa.Connection, staff_id: str, hashed: str, now_ms: int) -> None:
     changed = connection.execute(
         sa.update(staff)
-        .where(staff.c.id == staff_id, staff.c.ended_ms.is_(None))
+        .where(staff.c.id == staff_id, staff.c.ended_ms.is_(None), staff.c.oidc_subject.is_(None))
         .values(password_argon2=hashed, must_change=True, totp_encrypted=None, totp_step=0)
     )
     if not changed.rowcount:
-        raise NotFoundError("There is no such account.", parameter="id")
+        raise NotFoundError("There is no such account with a password.", parameter="id")
     resume(connection, SessionKind.STAFF, staff_id)
     end_sessions(connection, SessionKind.STAFF, staff_id, now_ms)
     _tell(connection, Action.STAFF_CHANGE, (staff_id, Outcome.SUCCESS, {"account": "reset"}), now_ms)

@@ -20,9 +20,11 @@ from auth.desk import (
     take_request,
     withdraw_consent,
 )
+from auth.identity_provider import ProviderError
 from auth.qr import qr_svg
 from auth.requests import LIFE_MS, NewRequest, parse_request_id
 from auth.sessions import SessionKind
+from auth.single_sign_on import CALLBACK, Answer, begin_sign_in, finish_sign_in, sign_out_url
 from auth.staff import (
     StaffRole,
     StaffStep,
@@ -50,6 +52,8 @@ def routes() -> list[web.RouteDef]:
         web.post("/api/staff/passkey/options", post_passkey_options),
         web.post("/api/staff/passkey", post_passkey),
         web.delete("/api/staff/session", delete_session),
+        web.post("/api/staff/sso", post_single_sign_on),
+        web.get(CALLBACK, get_callback),
         web.post("/api/staff/accounts", post_account),
         web.post("/api/staff/accounts/{staff_id}/reset", post_reset),
         web.delete("/api/staff/accounts/{staff_id}", delete_account),
@@ -100,10 +104,38 @@ async def post_passkey(request: web.Request) -> web.Response:
 
 async def delete_session(request: web.Request) -> web.Response:
     """Sign out."""
-    access = request.app[ACCESS]
-    await sign_out(access, _cookie(request))
-    response = web.Response(status=204)
+    access, cookie = request.app[ACCESS], _cookie(request)
+    try:
+        url = await sign_out_url(access, cookie)
+    except ProviderError:
+        url = "/staff"  # the session here ends all the same
+    await sign_out(access, cookie)
+    response = web.json_response({"url": url})
     access.cookies.take(response, SessionKind.STAFF, "")
+    return response
+
+
+async def post_single_sign_on(request: web.Request) -> web.Response:
+    """Begin a sign-in at the identity provider."""
+    access = request.app[ACCESS]
+    await read_body(request)
+    begun = await begin_sign_in(access, access.visitor(request))
+    response = web.json_response({"url": begun.url})
+    access.cookies.give_sign_in(response, begun.cookie)
+    return response
+
+
+async def get_callback(request: web.Request) -> web.Response:
+    """The identity provider sends the browser back."""
+    access = request.app[ACCESS]
+    answer = Answer(*(request.query.get(name, "") for name in ("state", "code", "iss")))
+    cookie = request.cookies.get(access.cookies.sign_in_name)
+    token = await finish_sign_in(access, cookie, answer, access.visitor(request))
+    response = web.Response(status=303, headers={"Location": "/desk"})
+    access.cookies.give(response, SessionKind.STAFF, "", token)
+    response.del_cookie(
+        access.cookies.sign_in_name, path="/", httponly=True, secure=access.cookies.https, samesite="Lax"
+    )
     return response
 
 

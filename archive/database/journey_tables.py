@@ -127,6 +127,17 @@ staff = sa.Table(
     *_tries(),
 )
 
+sign_ins = sa.Table(
+    "sign_ins",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("state_sha256", sa.LargeBinary(32), nullable=False, unique=True),
+    sa.Column("browser_sha256", sa.LargeBinary(32), nullable=False),
+    sa.Column("nonce", sa.Text, nullable=False),
+    sa.Column("verifier_encrypted", sa.LargeBinary, nullable=False),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+)
+
 messages = sa.Table(
     "messages",
     metadata,

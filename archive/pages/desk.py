@@ -60,14 +60,17 @@ class CandidateRow:
 
 async def get_sign_in(request: web.Request) -> web.Response:
     """Where staff sign in."""
-    return request.app[PAGES].respond(request, "sign-in.html", {})
+    return request.app[PAGES].respond(
+        request, "sign-in.html", {"has_provider": request.app[ACCESS].provider is not None}
+    )
 
 
 async def get_desk(request: web.Request) -> web.StreamResponse:
     """The form for a new request, and the list."""
     if principal_of(request).kind is not Kind.STAFF:
         raise web.HTTPSeeOther("/staff")
-    require_staff(request, *DESK)
+    if not principal_of(request).roles & frozenset(DESK):
+        raise web.HTTPSeeOther("/admin")  # whoever signs in comes here first
     access = request.app[ACCESS]
     listed = await access.database.read(list_requests, access.vault, access.clock() - LISTED_MS)
     rows = [await access.database.read(desk_row, one) for one in listed]

@@ -7,6 +7,7 @@ from archive.pages.rendering import PAGES
 
 _MACHINE_PATHS = ("/api/", "/dicom-web", "/t/", "/health", "/wado")
 _TOLD_BY_STATUS = (401, 403, 404)
+_TOLD_BY_CODE = {"wrong-sso": "error.sso", "provider-unavailable": "error.provider"}
 
 
 def present_problem(request: web.Request, problem: Problem) -> web.Response | None:
@@ -14,7 +15,8 @@ def present_problem(request: web.Request, problem: Problem) -> web.Response | No
     path = request.path
     if path.startswith(_MACHINE_PATHS) or "/dicom-web" in path or "text/html" not in request.headers.get("Accept", ""):
         return None
-    key = f"error.{problem.status}" if problem.status in _TOLD_BY_STATUS else "error.other"
+    by_status = f"error.{problem.status}" if problem.status in _TOLD_BY_STATUS else "error.other"
+    key = _TOLD_BY_CODE.get(problem.code, by_status)
     context = {"key": key, "request_id": request.get(REQUEST_ID, "")}
     response = request.app[PAGES].respond(request, "problem.html", context, status=problem.status)
     response.headers.update(problem.headers)

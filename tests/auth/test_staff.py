@@ -104,7 +104,7 @@ async def test_a_closed_account_is_out_at_once(archive, client):
 
 async def test_signing_out_ends_the_session(archive, client):
     await signed_in(archive, client, StaffRole.DESK)
-    assert (await client.delete("/api/staff/session")).status == 204
+    assert await (await client.delete("/api/staff/session")).json() == {"url": "/staff"}
     assert (await client.post("/api/desk/requests", json={"wants": "no", "channels": []})).status == 401
 
 
