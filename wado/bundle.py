@@ -13,12 +13,12 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from archive.database.engine import Database
+from archive.database.engine import Connection, Database
 from archive.dicomweb.media_types import Offer
 from archive.dicomweb.payload import root_of
 from archive.dicomweb.targets import StudyTarget
 from archive.errors import BadRequestError, LightboxError, NotFoundError
-from archive.index.reader import find_metadata
+from archive.index.reader import find_documents
 from archive.instances import FrameLayout, Instance
 from archive.languages import Language, choose_language
 from archive.media.dicomdir import MediaFile, dicomdir, directory_attributes
@@ -135,16 +135,15 @@ class Bundle:
             members.append(_Member(instance, MediaFile(name, attributes, instance.transfer_syntax_uid)))
         return members
 
-    def _attributes(self, connection: Any, batch: Sequence[Instance]) -> list[dict[str, Any]]:
-        return [directory_attributes(self._document(connection, instance)) for instance in batch]
+    def _attributes(self, connection: Connection, batch: Sequence[Instance]) -> list[dict[str, Any]]:
+        return [directory_attributes(document) for document in self._documents(connection, batch)]
 
-    def _document(self, connection: Any, instance: Instance) -> dict[str, Any]:
-        chain = (instance.study_uid, instance.series_uid, instance.instance_uid)
-        found = find_metadata(self.scope, connection, *chain)
-        if not found:
-            raise NotFoundError  # taken away since
-        document: dict[str, Any] = orjson.loads(found[0].document)
-        return document
+    def _documents(self, connection: Connection, batch: Sequence[Instance]) -> list[dict[str, Any]]:
+        uids = [instance.instance_uid for instance in batch]
+        found = find_documents(self.scope, connection, batch[0].study_uid, uids)
+        if len(found) < len(batch):
+            raise NotFoundError  # something was taken away since
+        return [orjson.loads(found[uid]) for uid in uids]
 
     async def _pictures(self, archive: ZipStream, members: Sequence[_Member]) -> AsyncIterator[bytes]:
         """Previews and readable reports, then the page that shows them."""
@@ -171,7 +170,7 @@ class Bundle:
         try:
             offers = document_offers(instance)
             if offers:
-                document = await self.database.read(self._document, instance)
+                (document,) = await self.database.read(self._documents, (instance,))
                 if offers[0].media_type == HTML:
                     return member.preview_name(".HTM"), (await asyncio.to_thread(report_html, document)).encode()
                 opened = await open_document(self.store, instance, document)

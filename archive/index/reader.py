@@ -212,6 +212,19 @@ def find_metadata(
     return [MetadataDocument(Digest(row[0]), row[1]) for row in connection.execute(query)]
 
 
+def find_documents(
+    scope: Scope, connection: sa.Connection, study_uid: StudyUID, instance_uids: Sequence[InstanceUID]
+) -> dict[InstanceUID, bytes]:
+    """The stored DICOM JSON of some instances of a study, as far as the scope may see them."""
+    query = (
+        sa.select(instances.c.instance_uid, instance_metadata.c.document)
+        .select_from(_JOINED.join(instance_metadata, instance_metadata.c.instance_id == instances.c.id))
+        .where(studies.c.study_uid == study_uid, instances.c.instance_uid.in_(instance_uids))
+        .where(in_scope(scope))
+    )
+    return {InstanceUID(row[0]): row[1] for row in connection.execute(query)}
+
+
 def find_study_overview(scope: Scope, connection: sa.Connection, study_uid: StudyUID) -> StudyOverview | None:
     """A study with its series and instances; None when nothing of it is in the scope."""
     study = connection.execute(sa.select(studies).where(studies.c.study_uid == study_uid)).mappings().first()
