@@ -1,9 +1,7 @@
-"""`lightbox import`: folders and files in, with progress and a summary."""
+"""`lightbox import`: folders, ZIP files, ISO images and files in, with progress and a summary in plain words."""
 
 import asyncio
-import mmap
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,139 +18,52 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from archive.cli.discs import Summary, take_in
 from archive.cli.opening import open_archive
 from archive.cli.options import DEFAULT_DATA, DataOption
 from archive.config import load_settings
-from archive.dicom.explicit import complete_file
-from archive.errors import LightboxError, NotAcceptableError, RefusedInstanceError
-from archive.index.writer import NewInstance
-from archive.ingest import Ingest
-from archive.instances import Buffer
-
-READ_BYTES = 1 << 20
-MARK_OFFSET, MARK = 128, b"DICM"
-FILES_AT_ONCE = 4
-BATCH = 64
-
-
-@dataclass(slots=True)
-class Summary:
-    """What became of the files."""
-
-    new: int = 0
-    already_there: int = 0
-    length_bytes: int = 0
-    refused: list[tuple[Path, str]] = field(default_factory=list)
+from archive.media.discs import open_disc
+from archive.media.files import MediumError
 
 
 def import_files(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders; folders are searched to the bottom.")],
+    paths: Annotated[list[Path], typer.Argument(help="Folders, ZIP files, ISO 9660 images and DICOM files.")],
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Take DICOM files in from folders, whatever the files are called.
+    """Take DICOM files in from discs, whatever the files are called; viewer programs and web pages are skipped.
 
-    Running it again changes nothing. Exits with 1 when a file was refused.
+    A DICOMDIR is read as a hint: what it lists and is not there is told. Running the command again changes nothing.
+    Exits with 1 when a file could not be read or is missing.
 
     Example: lightbox import --data ./data /media/cdrom
     """
-    files = list(find_files(paths))
-    console = Console(stderr=True)
-    if not files:
-        console.print("There are no files to import.")
-        raise typer.Exit(1)
-    settings = load_settings(data=data)
-
-    async def run() -> Summary:
-        async with open_archive(settings) as archive:
-            with _progress(console) as progress:
-                return await take_in(archive.ingest, files, progress)
-
-    summary = asyncio.run(run())
-    _report(summary)
-    if summary.refused:
-        raise typer.Exit(1)
-
-
-def find_files(paths: Sequence[Path]) -> Iterator[Path]:
-    """Every file at or below the paths, in a stable order. Raises typer.BadParameter for a path that is not there."""
     for path in paths:
         if not path.exists():
             raise typer.BadParameter(f"{path} is not there.")
-        if path.is_dir():
-            yield from sorted(child for child in path.rglob("*") if child.is_file())
-        else:
-            yield path
+    settings = load_settings(data=data)
+    console = Console(stderr=True)
 
+    async def run() -> Summary:
+        summary = Summary()
+        async with open_archive(settings) as archive:
+            for path in paths:
+                try:
+                    with open_disc(path) as disc, _progress(console) as progress:
+                        task = progress.add_task("Importing", total=len(disc.files))
+                        await take_in(archive.ingest, disc, summary, partial(progress.advance, task))
+                except MediumError as error:
+                    summary.refused.append((str(path), str(error)))
+                except OSError as error:
+                    summary.refused.append((str(path), f"It cannot be read: {error.strerror}."))
+        return summary
 
-async def take_in(ingest: Ingest, files: Sequence[Path], progress: Progress) -> Summary:
-    """Import the files, a few at a time; refusals are collected, not raised."""
-    summary = Summary()
-    task = progress.add_task("Importing", total=len(files))
-    slots = asyncio.Semaphore(FILES_AT_ONCE)
-    for start in range(0, len(files), BATCH):
-        part = files[start : start + BATCH]
-
-        async def finish(path: Path) -> tuple[Path, NewInstance | LightboxError]:
-            async with slots:
-                outcome = await _upload(ingest, path)
-            progress.advance(task)
-            return path, outcome
-
-        finished = await asyncio.gather(*(finish(path) for path in part))
-        await _index(ingest, finished, summary)
-    return summary
-
-
-async def _index(
-    ingest: Ingest, finished: Sequence[tuple[Path, NewInstance | LightboxError]], summary: Summary
-) -> None:
-    ready = [(path, new) for path, new in finished if isinstance(new, NewInstance)]
-    summary.refused += [(path, error.message) for path, error in finished if isinstance(error, LightboxError)]
-    outcomes = await ingest.index([new for _, new in ready])
-    for (path, new), outcome in zip(ready, outcomes, strict=True):
-        if isinstance(outcome, RefusedInstanceError):
-            summary.refused.append((path, outcome.message))
-        elif outcome.already_there:
-            summary.already_there += 1
-        else:
-            summary.new += 1
-            summary.length_bytes += new.length_bytes
-
-
-async def _upload(ingest: Ingest, path: Path) -> NewInstance | LightboxError:
-    try:
-        with path.open("rb") as file:
-            head = file.read(MARK_OFFSET + len(MARK))
-            file.seek(0)
-            if head[MARK_OFFSET:] == MARK:
-                return await _take(ingest, iter(lambda: file.read(READ_BYTES), b""))
-            # Old programs wrote bare datasets: one is taken as the Part 10 file that it lacks little to be.
-            mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))  # ends with its last view
-            return await _take(ingest, await asyncio.to_thread(_completed, mapped))
-    except OSError as error:
-        return LightboxError(f"The file cannot be read: {error.strerror}.")
-    except ValueError:  # an empty file cannot be mapped
-        return LightboxError("The file is empty.")
-    except LightboxError as error:
-        return error
-
-
-def _completed(data: Buffer) -> Iterator[bytes]:
-    try:
-        return complete_file(data).blocks()
-    except (RefusedInstanceError, NotAcceptableError):
-        raise LightboxError("This is not a DICOM file.") from None
-
-
-async def _take(ingest: Ingest, chunks: Iterator[bytes]) -> NewInstance:
-    upload = ingest.begin()
-    try:
-        while chunk := await asyncio.to_thread(next, chunks, b""):
-            await upload.write(chunk)
-        return await upload.finish(study_uid=None, by="import")
-    except (OSError, LightboxError):
-        await upload.abort()
-        raise
+    summary = asyncio.run(run())
+    if not summary.seen and not summary.refused:
+        console.print("There are no files to import.")
+        raise typer.Exit(1)
+    report(summary)
+    if summary.refused or summary.missing:
+        raise typer.Exit(1)
 
 
 class RateColumn(ProgressColumn):
@@ -167,10 +78,26 @@ def _progress(console: Console) -> Progress:
     return Progress(*columns, console=console)
 
 
-def _report(summary: Summary) -> None:
+def report(summary: Summary) -> None:
+    """Say what became of the files, each that was not taken by its name."""
     print(
+        f"{summary.images} images, {summary.reports} reports, {summary.others} other objects: "
         f"{summary.new} new ({summary.length_bytes / 1e6:.1f} MB), "
         f"{summary.already_there} already there, {len(summary.refused)} refused."
     )
-    for path, reason in summary.refused:
-        print(f"  refused: {path}: {reason}")
+    if summary.skipped:
+        print(f"{summary.skipped} files of the disc's own viewer, web pages and pictures were skipped.")
+    if summary.reports and not summary.images:
+        print("There is a report, but there are no images on this disc.")
+    if summary.refused:
+        print(f"{len(summary.refused)} files could not be read:")
+    for name, reason in summary.refused:
+        print(f"  refused: {name}: {reason}")
+    if summary.missing:
+        print(f"{len(summary.missing)} files that the DICOMDIR lists are not on the disc:")
+    for name in summary.missing:
+        print(f"  missing: {name}")
+    if summary.unlisted:
+        print(f"{len(summary.unlisted)} files are not listed in the DICOMDIR; they were read all the same:")
+    for name in summary.unlisted:
+        print(f"  unlisted: {name}")

@@ -1,1 +1,1 @@
-"""What travels on a medium or in a bundle: the directory of its files."""
+"""Media: what patients bring on discs comes in, what a share gives away goes out."""

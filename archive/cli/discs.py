@@ -1,0 +1,175 @@
+"""The files of an open disc → the archive: a few at a time, each in bounded memory, refusals collected."""
+
+import asyncio
+import mmap
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from archive.dicom.explicit import complete_file
+from archive.errors import LightboxError, NotAcceptableError, RefusedInstanceError
+from archive.index.texts import is_report
+from archive.index.writer import NewInstance
+from archive.ingest import Ingest
+from archive.media.directory import MAXIMUM_BYTES, DirectoryEntry, missing_entries, read_directory, unlisted_names
+from archive.media.discs import Disc
+from archive.media.files import MediumError, MediumFile, Readable
+from archive.media.kinds import HEAD_BYTES, REASONS, Kind, kind_of
+
+READ_BYTES = 1 << 20
+BATCH = 64
+
+
+@dataclass(slots=True)
+class Summary:
+    """What became of the files. `missing` and `unlisted` are by the disc's DICOMDIR."""
+
+    seen: int = 0
+    images: int = 0
+    reports: int = 0
+    others: int = 0
+    new: int = 0
+    already_there: int = 0
+    length_bytes: int = 0
+    skipped: int = 0
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unlisted: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Directories:
+    """The DICOMDIRs that were met, and the names of the DICOM files."""
+
+    entries: dict[str, list[DirectoryEntry]] = field(default_factory=dict)
+    dicom_names: list[str] = field(default_factory=list)
+
+
+Taken = NewInstance | LightboxError | Kind
+
+
+async def take_in(ingest: Ingest, disc: Disc, summary: Summary, advance: Callable[[], object]) -> None:
+    """Import the files of a disc into `summary`; `advance` is called after each."""
+    slots = asyncio.Semaphore(disc.files_at_once)
+    directories = _Directories()
+
+    async def finish(file: MediumFile) -> tuple[MediumFile, Taken]:
+        async with slots:
+            taken = await _take(ingest, file, directories)
+        advance()
+        return file, taken
+
+    for start in range(0, len(disc.files), BATCH):
+        finished = await asyncio.gather(*(finish(file) for file in disc.files[start : start + BATCH]))
+        await _index(ingest, finished, summary)
+    summary.seen += len(disc.files)
+    names = [file.name for file in disc.files]
+    for name, entries in directories.entries.items():
+        summary.missing += [entry.name for entry in missing_entries(name, entries, names)]
+        summary.unlisted += unlisted_names(name, entries, directories.dicom_names)
+
+
+async def _index(ingest: Ingest, finished: Sequence[tuple[MediumFile, Taken]], summary: Summary) -> None:
+    for file, taken in finished:
+        if isinstance(taken, LightboxError):
+            summary.refused.append((file.name, taken.message))
+        elif taken is Kind.BESIDE:
+            summary.skipped += 1
+    ready = [(file, taken) for file, taken in finished if isinstance(taken, NewInstance)]
+    outcomes = await ingest.index([new for _, new in ready])
+    for (file, new), outcome in zip(ready, outcomes, strict=True):
+        if isinstance(outcome, RefusedInstanceError):
+            summary.refused.append((file.name, outcome.message))
+            continue
+        summary.images += new.parsed.pixels is not None
+        summary.reports += is_report(new.parsed.sop_class_uid)
+        summary.others += new.parsed.pixels is None and not is_report(new.parsed.sop_class_uid)
+        summary.already_there += outcome.already_there
+        summary.new += not outcome.already_there
+        summary.length_bytes += 0 if outcome.already_there else new.length_bytes
+
+
+async def _take(ingest: Ingest, file: MediumFile, directories: _Directories) -> Taken:
+    if file.problem:
+        return LightboxError(file.problem)
+    try:
+        with file.open() as stream:
+            head = await asyncio.to_thread(_read_head, stream)
+            kind = kind_of(file.name, head)
+            if kind in REASONS:
+                return LightboxError(REASONS[kind])
+            if kind is Kind.DIRECTORY:
+                return await asyncio.to_thread(_take_directory, file, head, stream, directories)
+            if kind is Kind.BESIDE:
+                return kind
+            directories.dicom_names.append(file.name)
+            if kind is Kind.DICOM:
+                return await _upload(ingest, _chunks(head, stream))
+            return await _upload_bare(ingest, head, stream)
+    except OSError as error:
+        return LightboxError(f"The file cannot be read: {error.strerror}.")
+    except MediumError as error:
+        return LightboxError(str(error))
+    except LightboxError as error:
+        return error
+
+
+def _read_head(stream: Readable) -> bytes:
+    head = b""
+    while len(head) < HEAD_BYTES and (more := stream.read(HEAD_BYTES - len(head))):
+        head += more
+    return head
+
+
+def _chunks(head: bytes, stream: Readable) -> Iterator[bytes]:
+    yield head
+    while chunk := stream.read(READ_BYTES):
+        yield chunk
+
+
+def _take_directory(file: MediumFile, head: bytes, stream: Readable, directories: _Directories) -> Taken:
+    data = bytearray(head)
+    while len(data) <= MAXIMUM_BYTES and (chunk := stream.read(READ_BYTES)):
+        data += chunk
+    entries = read_directory(bytes(data)) if len(data) <= MAXIMUM_BYTES else None
+    if entries is None:
+        return LightboxError("The DICOMDIR cannot be read; the files were looked for without it.")
+    directories.entries[file.name] = entries
+    return Kind.DIRECTORY
+
+
+async def _upload_bare(ingest: Ingest, head: bytes, stream: Readable) -> NewInstance:
+    """Old programs wrote bare datasets: one is taken as the Part 10 file that it lacks little to be."""
+    with tempfile.TemporaryFile() as spool:
+        await asyncio.to_thread(_spool, _chunks(head, stream), spool, ingest.limits.instance_bytes)
+        mapped = memoryview(mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ))  # ends with its last view
+        return await _upload(ingest, await asyncio.to_thread(_completed, mapped))
+
+
+def _spool(chunks: Iterator[bytes], spool: BinaryIO, limit_bytes: int) -> None:
+    length = 0
+    for chunk in chunks:
+        length += len(chunk)
+        if length > limit_bytes:
+            raise LightboxError(f"One instance may have at most {limit_bytes} bytes.")
+        spool.write(chunk)
+    spool.flush()
+
+
+def _completed(data: memoryview) -> Iterator[bytes]:
+    try:
+        return complete_file(data).blocks()
+    except (RefusedInstanceError, NotAcceptableError):
+        raise LightboxError(REASONS[Kind.UNKNOWN]) from None
+
+
+async def _upload(ingest: Ingest, chunks: Iterator[bytes]) -> NewInstance:
+    upload = ingest.begin()
+    try:
+        while chunk := await asyncio.to_thread(next, chunks, b""):
+            await upload.write(chunk)
+        return await upload.finish(study_uid=None, by="import")
+    except (OSError, MediumError, LightboxError):
+        await upload.abort()
+        raise
