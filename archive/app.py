@@ -13,6 +13,7 @@ import qido.routes
 import stow.deletion
 import stow.routes
 import wado.routes
+from archive.completeness.record import keep_checking
 from archive.config import Settings
 from archive.database.engine import Database
 from archive.delivery.mail import MailSettings
@@ -189,6 +190,8 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
             install(app, access)
             copying = asyncio.create_task(Copies(database, app[STORE], ingest, app[KNOWN].forget).keep(access.clock))
             stack.push_async_callback(_ended, copying)
+            checking = asyncio.create_task(keep_checking(database, access.clock, int(settings.quiet_s * 1000)))
+            stack.push_async_callback(_ended, checking)
             cache = DerivedCache(settings.derived_folder, settings.derived_limit_bytes)
             app[PIXELS] = await stack.enter_async_context(
                 PixelPool(

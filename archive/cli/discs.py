@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from archive.completeness.record import Announced
 from archive.dicom.explicit import complete_file
 from archive.errors import LightboxError, NotAcceptableError, RefusedInstanceError
 from archive.index.texts import is_report
@@ -36,6 +37,8 @@ class Summary:
     refused: list[tuple[str, str]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unlisted: list[str] = field(default_factory=list)
+    announced: list[Announced] = field(default_factory=list)
+    study_uids: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -66,7 +69,10 @@ async def take_in(ingest: Ingest, disc: Disc, summary: Summary, advance: Callabl
     summary.seen += len(disc.files)
     names = [file.name for file in disc.files]
     for name, entries in directories.entries.items():
-        summary.missing += [entry.name for entry in missing_entries(name, entries, names)]
+        missing = missing_entries(name, entries, names)
+        summary.missing += [entry.name for entry in missing]
+        uids = [(entry.study_uid, entry.series_uid, entry.instance_uid) for entry in missing]
+        summary.announced += [one for one in uids if all(one)]
         summary.unlisted += unlisted_names(name, entries, directories.dicom_names)
 
 
@@ -82,6 +88,7 @@ async def _index(ingest: Ingest, finished: Sequence[tuple[MediumFile, Taken]], s
         if isinstance(outcome, RefusedInstanceError):
             summary.refused.append((file.name, outcome.message))
             continue
+        summary.study_uids.add(new.parsed.study_uid)
         summary.images += new.parsed.pixels is not None
         summary.reports += is_report(new.parsed.sop_class_uid)
         summary.others += new.parsed.pixels is None and not is_report(new.parsed.sop_class_uid)

@@ -1,6 +1,7 @@
 """`lightbox import`: folders, ZIP files, ISO images and files in, with progress and a summary in plain words."""
 
 import asyncio
+import time
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +22,10 @@ from rich.text import Text
 from archive.cli.discs import Summary, take_in
 from archive.cli.opening import open_archive
 from archive.cli.options import DEFAULT_DATA, DataOption
+from archive.completeness.findings import Finding
+from archive.completeness.record import announce, check_study, read_findings
 from archive.config import load_settings
+from archive.languages import DEFAULT_LANGUAGE, load_languages
 from archive.media.discs import open_disc
 from archive.media.files import MediumError
 
@@ -43,6 +47,8 @@ def import_files(
     settings = load_settings(data=data)
     console = Console(stderr=True)
 
+    lacks: list[Finding] = []
+
     async def run() -> Summary:
         summary = Summary()
         async with open_archive(settings) as archive:
@@ -55,6 +61,10 @@ def import_files(
                     summary.refused.append((str(path), str(error)))
                 except OSError as error:
                     summary.refused.append((str(path), f"It cannot be read: {error.strerror}."))
+            await archive.database.write_batch(announce, summary.announced, _now_ms())
+            for study_uid in sorted(summary.study_uids):
+                await archive.database.write_batch(check_study, study_uid, _now_ms())
+                lacks.extend(await archive.database.read(read_findings, study_uid))
         return summary
 
     summary = asyncio.run(run())
@@ -62,6 +72,7 @@ def import_files(
         console.print("There are no files to import.")
         raise typer.Exit(1)
     report(summary)
+    _report_lacks(lacks)
     if summary.refused or summary.missing:
         raise typer.Exit(1)
 
@@ -87,8 +98,6 @@ def report(summary: Summary) -> None:
     )
     if summary.skipped:
         print(f"{summary.skipped} files of the disc's own viewer, web pages and pictures were skipped.")
-    if summary.reports and not summary.images:
-        print("There is a report, but there are no images on this disc.")
     if summary.refused:
         print(f"{len(summary.refused)} files could not be read:")
     for name, reason in summary.refused:
@@ -101,3 +110,13 @@ def report(summary: Summary) -> None:
         print(f"{len(summary.unlisted)} files are not listed in the DICOMDIR; they were read all the same:")
     for name in summary.unlisted:
         print(f"  unlisted: {name}")
+
+
+def _report_lacks(lacks: list[Finding]) -> None:
+    language = load_languages()[DEFAULT_LANGUAGE]
+    for one in lacks:
+        print(f"  {language.text(f'lack.{one.lack}', count=one.count, series=one.series)}")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

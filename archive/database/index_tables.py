@@ -38,7 +38,7 @@ studies = sa.Table(
     sa.Column("series_count", sa.Integer, nullable=False, server_default="0"),
     sa.Column("instance_count", sa.Integer, nullable=False, server_default="0"),
     sa.Column("stored_ms", sa.BigInteger, nullable=False),
-    sa.Column("updated_ms", sa.BigInteger, nullable=False),
+    sa.Column("updated_ms", sa.BigInteger, nullable=False, index=True),
     sa.Column("attributes", sa.LargeBinary, nullable=False),
     sa.Index("ix_studies_newest", "StudyDate", "id", "instance_count"),
 )

@@ -8,7 +8,7 @@ from aiohttp import web
 from archive.audit import Action, Event
 from archive.errors import NotFoundError
 from archive.languages import Language
-from archive.pages.recipient import readable_name
+from archive.pages.recipient import read_lacks, readable_name
 from archive.pages.rendering import PAGES
 from auth.access import ACCESS, principal_of, require_staff
 from auth.desk import desk_row
@@ -104,6 +104,7 @@ async def get_request(request: web.Request) -> web.StreamResponse:
         await access.audit.read(seen)
     context: dict[str, Any] = {
         "row": await access.database.read(desk_row, found),
+        "lacks": await read_lacks(access, found.study_uids),
         "candidates": [CandidateRow.of(one, language) for one in candidates],
         "channels": access.outbox.channels.available,
         "public_base": access.public_base,

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from archive.index.reader import find_study_overview
-from archive.pages.recipient import study_look
+from archive.pages.recipient import read_lacks, study_look
 from archive.pages.rendering import PAGES
 from archive.scope import Scope
 from auth.access import ACCESS, Access, principal_of
@@ -54,6 +54,7 @@ async def get_home(request: web.Request) -> web.StreamResponse:
         "api": f"/api/o/{request_id}",
         "state": state_of(access, owned, arrived),
         "studies": [study_look(one, "", language) for one in overviews if one is not None],
+        "lacks": await read_lacks(access, owned.study_uids),
         "ticks": json.loads(owned.check_result),
         "can_send": bool(access.outbox.channels.available),
         "public_base": access.public_base,

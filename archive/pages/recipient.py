@@ -1,11 +1,14 @@
 """What whoever holds a link sees: the inert page, the typed code, the images at a glance (sharing by link, E2)."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from aiohttp import web
 
+from archive.completeness.findings import Finding
+from archive.completeness.record import read_findings
 from archive.index.reader import InstanceSummary, SeriesOverview, StudyOverview, find_study_overview
 from archive.languages import Language
 from archive.pages.rendering import PAGES
@@ -118,6 +121,7 @@ async def get_images(request: web.Request) -> web.StreamResponse:
     looks = [study_look(overview, share.share_id, language) for overview in overviews]
     context: dict[str, object] = {"share": share, "studies": looks, "viewports": VIEWPORTS, "thumbnail": THUMBNAIL}
     context["left_out"] = asdict(await access.database.read(left_out, share)) if share.without_name else None
+    context["lacks"] = await read_lacks(access, [look.study_uid for look in looks])
     context["who"] = "" if share.label == OWN_LABEL else share.label
     return pages.respond(request, "images.html", context)
 
@@ -127,6 +131,11 @@ async def read_overviews(access: Access, share: Share) -> list[StudyOverview]:
     work = functools.partial(find_study_overview, share.scope)
     found = [await access.database.read(work, study_uid) for study_uid in sorted(share.study_uids)]
     return sorted((one for one in found if one is not None), key=lambda one: one.study_date, reverse=True)
+
+
+async def read_lacks(access: Access, study_uids: Sequence[str]) -> dict[str, list[Finding]]:
+    """What is missing in each study, for the page to say."""
+    return {uid: await access.database.read(read_findings, uid) for uid in study_uids}
 
 
 def study_look(overview: StudyOverview, share_id: str, language: Language) -> StudyLook:

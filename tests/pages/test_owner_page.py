@@ -54,6 +54,7 @@ async def test_a_report_without_images_never_goes_out_as_your_images_are_ready(s
     text, _ = await owner_page(site, site.report_study)
     assert "Only a report has come so far" in text
     assert "Your images are here" not in text
+    assert "There is a report, but there are no images." in text
     assert await site.database.read(newly_ready, 0, site.access.clock()) == []
 
 
