@@ -46,6 +46,10 @@ class CharacterSets:
             return "".join(text for text, _ in parts), all(valid for _, valid in parts)
         return self._plain(value)
 
+    def encode(self, text: str, errors: str = "strict") -> bytes:
+        """The text in the first of the sets. Raises UnicodeEncodeError where that does not hold it."""
+        return text.encode("ascii" if self._codec == _DEFAULT else self._codec, errors)
+
     def _plain(self, value: bytes) -> tuple[str, bool]:
         if self._codec == _DEFAULT:
             text, valid = _decoded(value, "utf-8")

@@ -40,12 +40,17 @@ defined or delimited in the file makes no difference. Items and delimiters have 
 
 @dataclass(frozen=True, slots=True)
 class DatasetElements:
-    """The events of a file's dataset. `data` is what their offsets lie in: the file, or its inflated dataset."""
+    """The events of a file's dataset. `data` is what their offsets lie in: the file, or its inflated dataset.
+
+    `start` is the first byte of the dataset in it. `explicit`: its first element is written with its VR.
+    """
 
     data: Buffer
     events: Iterator[Event]
     big_endian: bool
     warnings: tuple[str, ...] = ()
+    start: int = 0
+    explicit: bool = True
 
 
 def dataset_elements(data: Buffer, meta: FileMeta, limits: Limits) -> DatasetElements:
@@ -65,7 +70,7 @@ def dataset_elements(data: Buffer, meta: FileMeta, limits: Limits) -> DatasetEle
         warnings = ("The dataset is in implicit VR, though its transfer syntax says explicit.",)
     walker = _Walker(data, limits, ">" if big_endian else "<")
     events = walker.dataset(start, len(data), _Place(0, False, explicit, ImpliedVRs()))
-    return DatasetElements(data, events, big_endian, warnings)
+    return DatasetElements(data, events, big_endian, warnings, start, name in _SHORT or name in _LONG)
 
 
 @dataclass(frozen=True, slots=True)
