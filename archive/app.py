@@ -19,6 +19,7 @@ from archive.database.engine import Database
 from archive.delivery.mail import MailSettings
 from archive.delivery.outbox import Channels
 from archive.delivery.sms import SmsSettings
+from archive.dicom.coercion import Coercion, by_tag
 from archive.dicom.xml_model import to_xml
 from archive.dicomweb.capabilities import capability_routes
 from archive.dicomweb.openapi import Description, openapi_routes
@@ -119,6 +120,13 @@ async def _ended(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+def limits_of(settings: Settings) -> IngestLimits:
+    """What the settings say of every instance that comes in. Raises BadRequestError for what cannot be coerced."""
+    changes, missing = by_tag(settings.coerce), by_tag(settings.coerce_missing)
+    coercion = Coercion(changes, missing, system=settings.site_name[:64])
+    return IngestLimits(instance_bytes=settings.instance_limit_bytes, coercion=coercion)
+
+
 def access_settings(settings: Settings) -> AccessSettings:
     """The part of the settings that access control and the channels work with."""
     mail = sms = None
@@ -180,8 +188,7 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
             stack.push_async_callback(database.close)
             app[DATABASE], app[KNOWN] = database, Known(database)
             app[STORE] = FileStore(settings.store_folder)
-            limits = IngestLimits(instance_bytes=settings.instance_limit_bytes)
-            ingest = Ingest(app[STORE], database, limits)
+            ingest = Ingest(app[STORE], database, limits_of(settings))
             stack.push_async_callback(ingest.close)
             app[INGEST] = ingest
             purging = asyncio.create_task(stow.deletion.keep_purging(database, app[STORE], settings.undo_days * 86_400))

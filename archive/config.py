@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     no_match_is_204: bool = Field(False, description="Answer an empty search by 204 (PS3.18 before CP-2473).")
     strict_accept: bool = Field(False, description="Answer requests without Accept by 406 (PS3.18 §8.7.5).")
     undo_days: float = Field(30.0, ge=0, description="Days for which what was deleted can be restored.")
+    coerce: dict[str, str] = Field({}, description='Attributes set in all that is stored: {"InstitutionName": …}.')
+    coerce_missing: dict[str, str] = Field({}, description="The same, where an instance has no value of its own.")
 
     help_phone: str = Field("", description="Telephone number for questions, on pages, in messages and on handouts.")
     country_code: str = Field("", description="Country of telephone numbers written with a leading 0, such as +49.")

@@ -12,14 +12,18 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from archive.database.engine import Connection, Database
+from archive.dicom.coercion import CoercedFile, Coercion, coerce
 from archive.dicom.extract import parse_instance
 from archive.dicom.part10 import Limits
 from archive.errors import PayloadTooLargeError, RefusedInstanceError, StoreError
 from archive.identifiers import Digest, StudyUID
+from archive.index.inventory import is_named
 from archive.index.writer import NewInstance, Outcome, add_instances
+from archive.instances import Buffer, ParsedInstance, StoredInstance
 from archive.store.contract import Draft, Store
 
 T = TypeVar("T")
@@ -36,10 +40,11 @@ PROCESSING_FAILURE = 0x0110
 
 @dataclass(frozen=True, slots=True)
 class IngestLimits:
-    """What one instance may be; `parsing` bounds what reading it may cost."""
+    """What one instance may be; `parsing` bounds what reading it may cost. `coercion` is what is changed in each."""
 
     instance_bytes: int = 8 << 30
     parsing: Limits = field(default_factory=Limits)
+    coercion: Coercion = field(default_factory=Coercion)
 
 
 def _now_ms() -> int:
@@ -60,8 +65,10 @@ class Ingest:
         self._waiting: list[tuple[Sequence[NewInstance], asyncio.Future[list[Outcome]]]] = []
         self._committer: asyncio.Task[None] | None = None
 
-    def begin(self) -> "Upload":
-        return Upload(self._store.begin(), self._threads, self.limits)
+    def begin(self, coercion: Coercion | None = None) -> "Upload":
+        """An upload. `coercion` is made in place of the one that `limits` hold, such as to reconcile a patient."""
+        limits = self.limits if coercion is None else replace(self.limits, coercion=coercion)
+        return Upload(self._store, self._threads, limits, self._now_ms)
 
     async def read_again(self, digest: Digest, by: str) -> NewInstance:
         """A blob that is stored already, to be indexed anew. Raises StoreError, RefusedInstanceError."""
@@ -118,12 +125,21 @@ class Ingest:
         Raises LightboxError for what befalls them all: no room, a busy or broken database.
         """
         try:
-            return await self._database.write_batch(self._add, batch)
+            outcomes = await self._database.write_batch(self._add, batch)
         except (ValueError, TypeError, ArithmeticError) as error:  # a value that the driver cannot bind
             if len(batch) > 1:
                 return [outcome for new in batch for outcome in await self._commit([new])]
             log.error("An instance could not be indexed.", extra={"error": type(error).__name__})
-        return [RefusedInstanceError(PROCESSING_FAILURE, "The instance could not be indexed.")]
+            outcomes = [RefusedInstanceError(PROCESSING_FAILURE, "The instance could not be indexed.")]
+        await self._drop_spare(batch, outcomes)
+        return outcomes
+
+    async def _drop_spare(self, batch: Sequence[NewInstance], outcomes: Sequence[Outcome]) -> None:
+        """Remove coerced copies that were made of what is there already: no copy equals another, for its time."""
+        for new, outcome in zip(batch, outcomes, strict=True):
+            is_new = isinstance(outcome, StoredInstance) and not outcome.already_there
+            if new.original_digest is not None and not is_new and not await self._database.read(is_named, new.digest):
+                await asyncio.get_running_loop().run_in_executor(self._threads, self._store.remove, new.digest)
 
     def _add(self, connection: Connection, batch: Sequence[NewInstance]) -> list[Outcome]:
         """Within the transaction: whoever sweeps blobs that no row names does so in one too, before this or after."""
@@ -149,10 +165,14 @@ class Ingest:
 class Upload:
     """One instance on its way in. Ends with exactly one of `finish` and `abort`."""
 
-    def __init__(self, draft: Draft, threads: ThreadPoolExecutor, limits: IngestLimits) -> None:
-        self._draft = draft
+    def __init__(
+        self, store: Store, threads: ThreadPoolExecutor, limits: IngestLimits, now_ms: Callable[[], int]
+    ) -> None:
+        self._store = store
+        self._draft = store.begin()
         self._threads = threads
         self._limits = limits
+        self._now_ms = now_ms
         self._held: list[bytes] = []
         self._held_bytes = 0
         self.length_bytes = 0
@@ -195,20 +215,54 @@ class Upload:
             self._draft.write(chunk)
 
     def _finish(self, study_uid: StudyUID | None) -> NewInstance:
+        draft, original = self._draft, None
         try:
             self._spill()
-            digest = self._draft.seal()
-            with self._draft.contents() as data:
-                parsed = parse_instance(data, self._limits.parsing)
-            if study_uid is not None and parsed.study_uid != study_uid:
-                raise RefusedInstanceError(
-                    STUDY_MISMATCH,
-                    "The instance is of another study than the request names.",
-                    sop_class_uid=parsed.sop_class_uid,
-                    instance_uid=parsed.instance_uid,
-                )
-            self._draft.keep()
+            digest = draft.seal()
+            with draft.contents() as data:
+                parsed = self._parse(data, study_uid)
+                coerced = self._coerce(data, parsed)
+                if coerced is not None:
+                    draft = self._draft = self._rewrite(coerced)
+            if coerced is not None:
+                original, digest = digest, draft.seal()
+                with draft.contents() as data:
+                    parsed = self._parse(data, study_uid)
+            draft.keep()
         except BaseException:
             self._draft.discard()
             raise
-        return NewInstance(parsed, digest, self.length_bytes, stored_by="")
+        return NewInstance(parsed, digest, draft.length_bytes, stored_by="", original_digest=original)
+
+    def _parse(self, data: Buffer, study_uid: StudyUID | None) -> ParsedInstance:
+        parsed = parse_instance(data, self._limits.parsing)
+        if study_uid is not None and parsed.study_uid != study_uid:
+            raise RefusedInstanceError(
+                STUDY_MISMATCH,
+                "The instance is of another study than the request names.",
+                sop_class_uid=parsed.sop_class_uid,
+                instance_uid=parsed.instance_uid,
+            )
+        return parsed
+
+    def _coerce(self, data: Buffer, parsed: ParsedInstance) -> CoercedFile | None:
+        if not self._limits.coercion:
+            return None
+        now = datetime.fromtimestamp(self._now_ms() / 1000, UTC)
+        try:
+            return coerce(data, self._limits.coercion, now, self._limits.parsing)
+        except RefusedInstanceError as error:
+            error.sop_class_uid, error.instance_uid = parsed.sop_class_uid, parsed.instance_uid
+            raise
+
+    def _rewrite(self, coerced: CoercedFile) -> Draft:
+        """The coerced file as a draft in place of the one that was sent."""
+        draft = self._store.begin()
+        try:
+            for block in coerced.blocks():
+                draft.write(block)
+        except BaseException:
+            draft.discard()
+            raise
+        self._draft.discard()
+        return draft

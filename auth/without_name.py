@@ -17,6 +17,7 @@ from archive.database.access_tables import share_exclusions, shares
 from archive.database.engine import Database
 from archive.database.index_tables import instances, studies
 from archive.dicom.burned_in import Exclusion, exclusion_of
+from archive.dicom.coercion import Coercion
 from archive.dicom.deidentification import deidentify
 from archive.dicom.pseudonyms import Pseudonyms
 from archive.errors import LightboxError, NotAcceptableError, RefusedInstanceError, StoreError
@@ -157,7 +158,7 @@ class Copies:
         with self._store.contents(source.digest) as data:
             plan = await asyncio.to_thread(deidentify, data, pseudonyms, self._ingest.limits.parsing)
             blocks = plan.blocks()
-            upload = self._ingest.begin()
+            upload = self._ingest.begin(Coercion())  # no setting puts a name back
             try:
                 while block := await asyncio.to_thread(next, blocks, b""):
                     await upload.write(block)

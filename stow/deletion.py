@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -95,7 +96,10 @@ async def restore_all(database: Database, ingest: Ingest, chain: Chain) -> int:
         await refuse_missing(database, chain)
     count = 0
     for start in range(0, len(found), RESTORED_AT_ONCE):
-        batch = [await ingest.read_again(one.digest, one.stored_by) for one in found[start : start + RESTORED_AT_ONCE]]
+        batch = [
+            replace(await ingest.read_again(one.digest, one.stored_by), original_digest=one.original_digest)
+            for one in found[start : start + RESTORED_AT_ONCE]
+        ]
         count += await database.write_batch(restore_instances, batch, _now_ms())
     return count
 

@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from archive.app import limits_of
 from archive.config import Settings
 from archive.database.engine import Database, migrate
-from archive.ingest import Ingest, IngestLimits
+from archive.ingest import Ingest
 from archive.store.contract import Store
 from archive.store.files import FileStore
 
@@ -26,7 +27,7 @@ async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
     migrate(settings.database_path)
     store = FileStore(settings.store_folder)
     database = Database.open(settings.database_path)
-    ingest = Ingest(store, database, IngestLimits(instance_bytes=settings.instance_limit_bytes))
+    ingest = Ingest(store, database, limits_of(settings))
     try:
         yield Archive(store, database, ingest)
     finally:

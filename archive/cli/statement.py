@@ -29,6 +29,8 @@ LIMITS = (
     "no_match_is_204",
     "strict_accept",
     "undo_days",
+    "coerce",
+    "coerce_missing",
 )
 """Settings that change what a client sees."""
 
@@ -124,7 +126,9 @@ def _store() -> str:
         "again "
         "are a success that changes nothing; other bytes under a known SOP Instance UID are refused, and what is "
         "stored "
-        "stays. Nothing is coerced in what is sent as `application/dicom`.\n\n### 3.1 Failure reasons (0008,1197)\n\n"
+        "stays. Nothing is coerced in what is sent as `application/dicom`, unless the settings `coerce` or "
+        "`coerce_missing` say so: then the previous values stand in the Original Attributes Sequence (0400,0561), and "
+        "the answer warns with B000H.\n\n### 3.1 Failure reasons (0008,1197)\n\n"
         + _table(("Code", "Meaning"), reasons)
         + "\n\n### 3.2 Warning reasons (0008,1196)\n\n"
         + _table(("Code", "Meaning"), warnings)

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from pydicom.datadict import tag_for_keyword
+
 from archive.dicom.charset import CharacterSets, character_sets
 from archive.dicom.dictionary import public_vr
 from archive.dicom.elements import LONG_VRS, SEQUENCE_END, SHORT_VRS, UNDEFINED, Event, dataset_elements
 from archive.dicom.part10 import Limits, read_file_meta
-from archive.errors import RefusedInstanceError
+from archive.errors import BadRequestError, RefusedInstanceError
 from archive.instances import Buffer
 
 SPECIFIC_CHARACTER_SET = 0x00080005
@@ -46,7 +48,7 @@ class Coercion:
     does so for instances that have no value of their own. `system` is who changes, `source` where the previous values
     came from. COERCE is the reason on receipt, CORRECT when what was wrong is put right.
 
-    Raises ValueError for an attribute that is not text or must not be changed so.
+    Raises BadRequestError for an attribute that is not text or must not be changed so.
     """
 
     changes: Mapping[int, str] = field(default_factory=dict)
@@ -58,10 +60,19 @@ class Coercion:
     def __post_init__(self) -> None:
         for tag in (*self.changes, *self.missing):
             if tag == SPECIFIC_CHARACTER_SET or public_vr(tag) not in COERCED_VRS or tag >> 16 <= 0x0002:
-                raise ValueError(f"{_name(tag)} cannot be set: it is no text attribute of a dataset.")
+                raise BadRequestError(f"{_name(tag)} cannot be set: it is no text attribute of a dataset.")
 
     def __bool__(self) -> bool:
         return bool(self.changes or self.missing)
+
+
+def by_tag(values: Mapping[str, str]) -> dict[int, str]:
+    """Values by keyword (PS3.6) → by tag. Raises BadRequestError for a keyword that there is not."""
+    tags = {keyword: tag_for_keyword(keyword) for keyword in values}
+    for keyword, tag in tags.items():
+        if tag is None:
+            raise BadRequestError(f"{keyword} is no keyword of an attribute.")
+    return {tag: values[keyword] for keyword, tag in tags.items() if tag is not None}
 
 
 @dataclass(frozen=True, slots=True)

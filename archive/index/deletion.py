@@ -54,6 +54,7 @@ class DeletedInstance:
 
     digest: Digest
     stored_by: str
+    original_digest: Digest | None = None
 
 
 def delete_instances(connection: sa.Connection, chain: Chain, deletion: Deletion) -> int:
@@ -80,7 +81,7 @@ def delete_instances(connection: sa.Connection, chain: Chain, deletion: Deletion
 
 
 def _remember(connection: sa.Connection, chosen: sa.Select[tuple[int]], deletion: Deletion) -> int:
-    copied = ("instance_uid", "digest", "length_bytes", "is_report", "stored_ms", "stored_by")
+    copied = ("instance_uid", "digest", "original_digest", "length_bytes", "is_report", "stored_ms", "stored_by")
     rows = (
         sa.select(
             studies.c.study_uid,
@@ -130,11 +131,11 @@ def find_deleted(connection: sa.Connection, chain: Chain) -> list[DeletedInstanc
     """What can be restored of what the chain names, in the order in which it was stored."""
     table = deleted_instances.c
     query = (
-        sa.select(table.digest, table.stored_by)
+        sa.select(table.digest, table.stored_by, table.original_digest)
         .where(chain.among(deleted_instances), table.purged.is_(False))
         .order_by(table.stored_ms, table.id)
     )
-    return [DeletedInstance(Digest(row[0]), row[1]) for row in connection.execute(query)]
+    return [DeletedInstance(Digest(row[0]), row[1], row[2]) for row in connection.execute(query)]
 
 
 def restore_instances(connection: sa.Connection, batch: Sequence[NewInstance], now_ms: int) -> int:

@@ -39,18 +39,19 @@ from archive.instances import ParsedInstance, StoredInstance
 
 DUPLICATE_SOP_INSTANCE = 0x0111
 FROM_HERE = "This is a copy without a name of a study that is stored here; the archive does not take it back."
+COERCED = 0xB000
 Outcome = StoredInstance | RefusedInstanceError
 
 
 _UIDS: sa.BindParameter[Any] = sa.bindparam("uids", expanding=True)
 _FIND_DELETED = sa.select(
-    deleted_instances.c.instance_uid, deleted_instances.c.digest, deleted_instances.c.rejected
+    deleted_instances.c.instance_uid,
+    deleted_instances.c.digest,
+    deleted_instances.c.original_digest,
+    deleted_instances.c.rejected,
 ).where(deleted_instances.c.instance_uid.in_(_UIDS))
-_FIND_KNOWN = (
-    sa.select(instances.c.instance_uid, instances.c.digest, studies.c.study_uid, series.c.series_uid)
-    .join(studies, studies.c.id == instances.c.study_id)
-    .join(series, series.c.id == instances.c.series_id)
-    .where(instances.c.instance_uid.in_(_UIDS))
+_FIND_KNOWN = sa.select(instances.c.instance_uid, instances.c.digest, instances.c.original_digest).where(
+    instances.c.instance_uid.in_(_UIDS)
 )
 _FORGET_DELETED = sa.delete(deleted_instances).where(deleted_instances.c.instance_uid.in_(_UIDS))
 _FIND_STUDIES = sa.select(studies.c.study_uid, studies.c.id, studies.c.attributes, studies.c.ModalitiesInStudy).where(
@@ -67,7 +68,10 @@ _INSERT_METADATA, _INSERT_SEQUENCE_VALUE = sa.insert(instance_metadata), sa.inse
 
 @dataclass(frozen=True, slots=True)
 class NewInstance:
-    """An instance whose blob is kept and synced, to be indexed."""
+    """An instance whose blob is kept and synced, to be indexed.
+
+    `original_digest` is that of the bytes as they were sent, where attributes of them were coerced.
+    """
 
     parsed: ParsedInstance
     digest: Digest
@@ -75,6 +79,25 @@ class NewInstance:
     stored_by: str
     is_copy: bool = False
     """A de-identified copy that this archive made for a share; nobody else may put one into such a study."""
+    original_digest: Digest | None = None
+
+    @property
+    def sent_digest(self) -> Digest:
+        return self.original_digest or self.digest
+
+    def is_same(self, kept: "Kept") -> bool:
+        """Whether the kept bytes are these, as they were sent or as they are after coercion."""
+        own, other = {self.digest, self.original_digest}, {kept.digest, kept.original_digest}
+        return bool((own & other) - {None})
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The bytes of an indexed or deleted instance, by their digest and that of what was sent."""
+
+    digest: Digest
+    original_digest: Digest | None
+    rejected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +132,12 @@ def add_instances(connection: sa.Connection, batch: Sequence[NewInstance], now_m
             outcomes.append(RefusedInstanceError(DUPLICATE_SOP_INSTANCE, FROM_HERE))
             continue
         if there is None and uid in deleted:
-            refusal = _refusal(new, *deleted[uid])
+            refusal = _refusal(new, deleted[uid])
             if refusal is not None:
                 outcomes.append(refusal)
                 continue
         if there is None:
-            known[uid] = (new.digest, new.parsed.study_uid, new.parsed.series_uid)
+            known[uid] = Kept(new.digest, new.original_digest)
             fresh.append(new)
         outcomes.append(_outcome(new, there))
     if fresh:
@@ -129,28 +152,30 @@ def add_instances(connection: sa.Connection, batch: Sequence[NewInstance], now_m
     return outcomes
 
 
-def _outcome(new: NewInstance, there: tuple[Digest, str, str] | None) -> Outcome:
-    if there is not None and there[0] != new.digest:
+def _outcome(new: NewInstance, there: Kept | None) -> Outcome:
+    if there is not None and not new.is_same(there):
         return RefusedInstanceError(
             DUPLICATE_SOP_INSTANCE,
             "Another object with this SOP Instance UID and other bytes is stored; the first one was kept.",
         )
     parsed = new.parsed
+    stored_digest = new.digest if there is None else there.digest
     return StoredInstance(
         parsed.study_uid,
         parsed.series_uid,
         parsed.instance_uid,
         parsed.sop_class_uid,
         already_there=there is not None,
+        warning_reason=COERCED if stored_digest != new.sent_digest else None,
         warnings=parsed.warnings,
     )
 
 
-def _refusal(new: NewInstance, digest: Digest, rejected: bool) -> RefusedInstanceError | None:
+def _refusal(new: NewInstance, kept: Kept) -> RefusedInstanceError | None:
     """Why an instance that was deleted is not taken; None where it is."""
-    if rejected:
+    if kept.rejected:
         message = "This instance was rejected here and is not taken again; an administrator can restore it."
-    elif digest != new.digest:
+    elif not new.is_same(kept):
         message = (
             "An instance with this SOP Instance UID and other bytes was deleted here and can still be restored; "
             "until it is purged, no other takes its place."
@@ -163,14 +188,14 @@ def _refusal(new: NewInstance, digest: Digest, rejected: bool) -> RefusedInstanc
     )
 
 
-def _deleted_instances(connection: sa.Connection, uids: Sequence[str]) -> dict[str, tuple[Digest, bool]]:
-    found = connection.execute(_FIND_DELETED, {"uids": uids})
-    return {row[0]: (Digest(row[1]), bool(row[2])) for row in found}
+def _deleted_instances(connection: sa.Connection, uids: Sequence[str]) -> dict[str, Kept]:
+    rows = connection.execute(_FIND_DELETED, {"uids": uids})
+    return {uid: Kept(digest, original, bool(rejected)) for uid, digest, original, rejected in rows}
 
 
-def _known_instances(connection: sa.Connection, uids: Sequence[str]) -> dict[str, tuple[Digest, str, str]]:
-    found = connection.execute(_FIND_KNOWN, {"uids": uids})
-    return {row[0]: (Digest(row[1]), row[2], row[3]) for row in found}
+def _known_instances(connection: sa.Connection, uids: Sequence[str]) -> dict[str, Kept]:
+    rows = connection.execute(_FIND_KNOWN, {"uids": uids})
+    return {uid: Kept(digest, original) for uid, digest, original in rows}
 
 
 def _upsert_studies(
@@ -257,6 +282,7 @@ def _insert_instances(
                 "sop_class_uid": parsed.sop_class_uid,
                 "transfer_syntax_uid": parsed.transfer_syntax_uid,
                 "digest": new.digest,
+                "original_digest": new.original_digest,
                 "length_bytes": new.length_bytes,
                 "is_report": is_report(parsed.sop_class_uid),
                 "is_image": parsed.pixels is not None,

@@ -20,7 +20,7 @@ from pydicom.uid import (
 
 from archive.dicom.coercion import Coercion, coerce
 from archive.dicom.part10 import read_file_meta
-from archive.errors import RefusedInstanceError
+from archive.errors import BadRequestError, RefusedInstanceError
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 890, UTC)
 PATIENT_ID, ISSUER, NAME, INSTITUTION = 0x00100020, 0x00100021, 0x00100010, 0x00080080
@@ -153,7 +153,7 @@ def test_a_value_that_the_character_set_lacks_is_refused_by_name() -> None:
 
 @pytest.mark.parametrize("tag", [0x0020000D, 0x00080018, 0x00080005, 0x00280010, 0x7FE00010, 0x00020010, 0x00081140])
 def test_what_is_no_text_of_the_dataset_cannot_be_set(tag: int) -> None:
-    with pytest.raises(ValueError, match="cannot be set"):
+    with pytest.raises(BadRequestError, match="cannot be set"):
         Coercion({tag: "1"})
 
 
