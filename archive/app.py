@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 from aiohttp import web
@@ -25,13 +26,14 @@ from archive.dicomweb.capabilities import capability_routes
 from archive.dicomweb.openapi import Description, openapi_routes
 from archive.dicomweb.payload import PUBLIC_BASE, TO_XML
 from archive.dicomweb.problems import setup_problems
-from archive.errors import UnsupportedServiceError
+from archive.errors import BadRequestError, UnsupportedServiceError
 from archive.index.known import Known
 from archive.ingest import Ingest, IngestLimits
 from archive.pages.problems import present_problem
 from archive.pages.rendering import PAGES, Pages
 from archive.pages.routes import routes as page_routes
 from archive.resources import DATABASE, INGEST, KNOWN, NO_MATCH_IS_204, STORE, STRICT_ACCEPT
+from archive.store.contract import Store
 from archive.store.files import FileStore
 from archive.viewer.routes import routes as viewer_routes
 from auth.access import AccessSettings, open_access, scope_of
@@ -120,6 +122,23 @@ async def _ended(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+def open_store(settings: Settings) -> Store:
+    """The bucket that the settings name, or the folder. Raises BadRequestError when what it takes is not installed."""
+    if not settings.store_url:
+        return FileStore(settings.store_folder)
+    try:
+        objects = import_module("archive.store.objects")
+    except ModuleNotFoundError as error:
+        message = "store_url needs the S3 client: pip install 'lightbox-archive[s3]'."
+        raise BadRequestError(message, parameter="store_url") from error
+    secret = settings.store_secret_key.get_secret_value()
+    bucket = objects.Bucket(
+        settings.store_url, settings.store_endpoint, settings.store_region, settings.store_access_key, secret
+    )
+    store: Store = objects.ObjectStore(bucket, settings.store_folder, settings.store_cache_bytes)
+    return store
+
+
 def limits_of(settings: Settings) -> IngestLimits:
     """What the settings say of every instance that comes in. Raises BadRequestError for what cannot be coerced."""
     changes, missing = by_tag(settings.coerce), by_tag(settings.coerce_missing)
@@ -187,7 +206,7 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
             database = Database.open(settings.database_path)
             stack.push_async_callback(database.close)
             app[DATABASE], app[KNOWN] = database, Known(database)
-            app[STORE] = FileStore(settings.store_folder)
+            app[STORE] = open_store(settings)
             ingest = Ingest(app[STORE], database, limits_of(settings))
             stack.push_async_callback(ingest.close)
             app[INGEST] = ingest

@@ -27,6 +27,12 @@ class Settings(BaseSettings):
     frame_timeout_s: float = Field(20.0, gt=0, description="Longest time to decode one frame.")
     codec_queue_limit: int = Field(256, ge=1, description="Frames that may wait for a decoder before 503.")
     derived_limit_bytes: int = Field(4 * GIB, ge=0, description="Size of the cache of decoded and rendered frames.")
+    store_url: str = Field("", description="Bucket of the files: s3://bucket/prefix. Empty: the folder `data`/store.")
+    store_endpoint: str = Field("", description="Address of the S3 server; empty is Amazon's.")
+    store_region: str = Field("us-east-1", description="Region of the bucket.")
+    store_access_key: str = Field("", description="Access key; empty takes the machine's own credentials.")
+    store_secret_key: SecretStr = Field(SecretStr(""), description="Its secret.")
+    store_cache_bytes: int = Field(16 * GIB, ge=0, description="Size of the cache of a bucket's files on this machine.")
     no_match_is_204: bool = Field(False, description="Answer an empty search by 204 (PS3.18 before CP-2473).")
     strict_accept: bool = Field(False, description="Answer requests without Accept by 406 (PS3.18 §8.7.5).")
     undo_days: float = Field(30.0, ge=0, description="Days for which what was deleted can be restored.")
@@ -66,6 +72,13 @@ class Settings(BaseSettings):
     def _are_roles(cls, value: dict[str, str]) -> dict[str, str]:
         if any(not roles.split() or set(roles.split()) - {"desk", "admin", "auditor"} for roles in value.values()):
             raise ValueError("oidc_roles gives desk, admin, auditor, divided by spaces")
+        return value
+
+    @field_validator("store_url")
+    @classmethod
+    def _is_a_bucket(cls, value: str) -> str:
+        if value and not value.startswith("s3://"):
+            raise ValueError("store_url begins with s3://")
         return value
 
     @field_validator("public_base")

@@ -151,7 +151,7 @@ class Ingest:
 
     def _is_there(self, digest: Digest) -> bool:
         try:
-            self._store.path_of(digest)
+            self._store.written_s(digest)
         except StoreError:
             return False
         return True

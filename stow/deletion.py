@@ -126,7 +126,7 @@ async def purge_all(database: Database, store: Store, chain: Chain | None, befor
 
     def remove(digest: Digest) -> None:
         try:
-            is_old = store.path_of(digest).stat().st_mtime < time.time() - YOUNGEST_S
+            is_old = store.written_s(digest) < time.time() - YOUNGEST_S
         except StoreError:
             return  # a crash came between its removal and the index
         if is_old:

@@ -10,12 +10,10 @@ from archive.instances import Instance, Span
 from archive.store.contract import Store
 
 CHUNK_BYTES = 1 << 20
-IN_LOOP_BYTES = 1 << 20
-"""Up to this size a range is read in the event loop: from the page cache that is quicker than a thread hop."""
 
 
 async def read_span(store: Store, digest: Digest, span: Span) -> bytes:
-    if span.length_bytes <= IN_LOOP_BYTES:
+    if span.length_bytes <= store.quick_bytes:
         return store.read(digest, span)
     return await asyncio.to_thread(store.read, digest, span)
 

@@ -15,7 +15,7 @@ from archive.errors import NotAcceptableError, NotFoundError, UnprocessableError
 from archive.instances import FrameLayout, Instance
 from archive.resources import STORE
 from auth.access import scope_of
-from wado.blobs import IN_LOOP_BYTES, read_span
+from wado.blobs import read_span
 from wado.finding import negotiation_of, require_instance
 from wado.offers import frame_offers
 from wado.sources import PIXELS, frame_source
@@ -50,7 +50,8 @@ async def retrieve_frames(request: web.Request) -> web.StreamResponse:
         headers = {"Warning": warning_value(str(root), "Some of the frames do not exist.")}
     envelope = Envelope(offer.media_type, 200 if complete else 206, headers)
     heads = _heads(request, instance, offer, target, numbers)
-    if heads is not None and request.method != hdrs.METH_HEAD and _total(heads) <= IN_LOOP_BYTES:
+    is_quick = heads is not None and _total(heads) <= request.app[STORE].quick_bytes
+    if heads is not None and is_quick and request.method != hdrs.METH_HEAD:
         return await _send_stored(request, instance, numbers, FramedResponse(request, envelope, heads))
     async with MultipartResponse(request, envelope, heads) as body:
         for number in numbers:

@@ -4,12 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from archive.app import limits_of
+from archive.app import limits_of, open_store
 from archive.config import Settings
 from archive.database.engine import Database, migrate
 from archive.ingest import Ingest
 from archive.store.contract import Store
-from archive.store.files import FileStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,7 @@ class Archive:
 async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
     """Open the archive that the settings name; makes it if it is not there."""
     migrate(settings.database_path)
-    store = FileStore(settings.store_folder)
+    store = open_store(settings)
     database = Database.open(settings.database_path)
     ingest = Ingest(store, database, limits_of(settings))
     try:

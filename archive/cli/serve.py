@@ -16,13 +16,12 @@ from aiohttp import web
 from gunicorn.app.base import BaseApplication
 from structlog.typing import EventDict
 
-from archive.app import build_app
+from archive.app import build_app, open_store
 from archive.cli.options import DEFAULT_DATA, DataOption
 from archive.config import Settings, load_settings
 from archive.database.engine import migrate
 from archive.dicomweb.problems import describe_error
 from archive.errors import LightboxError
-from archive.store.files import FileStore
 
 SHUTDOWN_S = 30
 """Answers that are under way when the server is told to stop have this long to finish."""
@@ -51,7 +50,7 @@ def run_server(settings: Settings, announce: Callable[[], None] = lambda: None) 
     _set_up_logs()
     settings.data.mkdir(parents=True, exist_ok=True)
     with _only_server(settings):
-        FileStore(settings.store_folder).clear_drafts()
+        open_store(settings).clear_drafts()
         migrate(settings.database_path)
         announce()
         if settings.workers > 1:

@@ -83,7 +83,7 @@ async def _look(archive: Archive, quick: bool) -> Findings:
 def _check(archive: Archive, digest: Digest, instance_uids: Sequence[str], findings: Findings, quick: bool) -> None:
     try:
         if quick:
-            archive.store.path_of(digest)
+            archive.store.written_s(digest)
         else:
             archive.store.check(digest)
     except StoreError as error:
@@ -111,7 +111,7 @@ def _unnamed(archive: Archive, named: set[Digest], oldest_kept: float) -> list[D
     return [
         digest
         for digest in archive.store.digests()
-        if digest not in named and archive.store.path_of(digest).stat().st_mtime < oldest_kept
+        if digest not in named and archive.store.written_s(digest) < oldest_kept
     ]
 
 

@@ -34,6 +34,10 @@ class Draft(Protocol):
 
 
 class Store(Protocol):
+    @property
+    def quick_bytes(self) -> int:
+        """Ranges up to this length are read quicker than a thread is asked: from the page cache. 0 where none is."""
+
     def begin(self) -> Draft: ...
 
     def settle(self, digests: Iterable[Digest]) -> None:
@@ -53,6 +57,9 @@ class Store(Protocol):
 
     def check(self, digest: Digest) -> None:
         """Read the whole blob and compare. Raises StoreError if it is missing or not what was saved."""
+
+    def written_s(self, digest: Digest) -> float:
+        """When the blob was last stored, in seconds since 1970, UTC. Raises StoreError if it is missing."""
 
     def quarantine(self, digest: Digest) -> None:
         """Set a damaged blob aside: it is no longer served, and not deleted."""

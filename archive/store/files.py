@@ -21,6 +21,8 @@ OUT_OF_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class FileStore:
     """A store in a folder of a local file system."""
 
+    quick_bytes = 1 << 20
+
     def __init__(self, folder: Path) -> None:
         self._blobs = folder / "blobs"
         self._drafts = folder / "drafts"
@@ -79,7 +81,7 @@ class FileStore:
     def contents(self, digest: Digest) -> Iterator[Buffer]:
         with _missing_is_told():
             path = self.path_of(digest)
-        with _mapped(path) as view:
+        with mapped(path) as view:
             yield view
 
     def check(self, digest: Digest) -> None:
@@ -87,6 +89,10 @@ class FileStore:
             found = _digest_of(self._place(digest))
         if found != digest:
             raise StoreError("The bytes of this instance are not those that were saved.")
+
+    def written_s(self, digest: Digest) -> float:
+        with _missing_is_told():
+            return self._place(digest).stat().st_mtime
 
     def quarantine(self, digest: Digest) -> None:
         target = self._quarantine / f"{digest}.{secrets.token_hex(4)}"
@@ -109,7 +115,7 @@ class FileStore:
                 yield parse_digest(path.name)
 
     def clear_drafts(self) -> int:
-        return sum(_clear_if_dead(path) for path in self._drafts.iterdir())
+        return clear_dead_drafts(self._drafts)
 
 
 class FileDraft:
@@ -146,7 +152,7 @@ class FileDraft:
 
     @contextmanager
     def contents(self) -> Iterator[Buffer]:
-        with _mapped(self._path) as view:
+        with mapped(self._path) as view:
             yield view
 
     def keep(self) -> None:
@@ -166,6 +172,11 @@ class FileDraft:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def clear_dead_drafts(folder: Path) -> int:
+    """Remove what unfinished writes of dead processes left; how many."""
+    return sum(_clear_if_dead(path) for path in folder.iterdir())
 
 
 def _clear_if_dead(path: Path) -> bool:
@@ -201,7 +212,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _mapped(path: Path) -> Iterator[Buffer]:
+def mapped(path: Path) -> Iterator[Buffer]:
+    """The bytes of a file, mapped, not copied."""
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             yield b""

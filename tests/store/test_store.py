@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -13,10 +14,14 @@ from archive.instances import Span
 from archive.store.contract import Store
 from archive.store.files import FileStore
 from archive.store.memory import MemoryStore
+from archive.store.objects import Bucket, ObjectStore
 
 
-@pytest.fixture(params=["files", "memory"])
+@pytest.fixture(params=["files", "memory", "objects"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "objects":
+        bucket: Bucket = request.getfixturevalue("bucket")
+        return ObjectStore(replace(bucket, url=f"{bucket.url}/{tmp_path.name}"), tmp_path, 1 << 30)
     return FileStore(tmp_path) if request.param == "files" else MemoryStore(tmp_path)
 
 
