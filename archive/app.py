@@ -117,6 +117,11 @@ async def get_ready(request: web.Request) -> web.Response:
     return web.json_response({"status": "ready"})
 
 
+def _share_of(total: int, processes: int) -> int:
+    """What one of several server processes takes of what the settings give to all of them."""
+    return max(1, total // processes)
+
+
 async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -221,8 +226,8 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
             cache = DerivedCache(settings.derived_folder, settings.derived_limit_bytes)
             app[PIXELS] = await stack.enter_async_context(
                 PixelPool(
-                    workers=settings.codec_workers or os.cpu_count() or 1,
-                    queue_limit=settings.codec_queue_limit,
+                    workers=_share_of(settings.codec_workers or os.cpu_count() or 1, settings.workers),
+                    queue_limit=_share_of(settings.codec_queue_limit, settings.workers),
                     frame_timeout_s=settings.frame_timeout_s,
                     cache=cache,
                 )

@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     instance_limit_bytes: int = Field(8 * GIB, ge=1 << 20, description="Largest single DICOM file taken.")
     request_limit_bytes: int = Field(64 * GIB, ge=1 << 20, description="Largest body of one store request.")
     parts_limit: int = Field(10_000, ge=1, description="Most parts in one store request.")
-    codec_workers: int = Field(0, ge=0, le=256, description="Decoding processes; 0 means one for each core.")
+    codec_workers: int = Field(0, ge=0, le=256, description="Decoding processes in all; 0 means one for each core.")
     frame_timeout_s: float = Field(20.0, gt=0, description="Longest time to decode one frame.")
     codec_queue_limit: int = Field(256, ge=1, description="Frames that may wait for a decoder before 503.")
     derived_limit_bytes: int = Field(4 * GIB, ge=0, description="Size of the cache of decoded and rendered frames.")

@@ -75,11 +75,11 @@ class Access:
     vault: Vault
     outbox: Outbox
     languages: Mapping[str, Language]
+    unknown_links: PerNetwork
+    forms: PerNetwork
+    sign_ins: PerNetwork
     provider: IdentityProvider | None = None
     passwords: Passwords = field(default_factory=Passwords)
-    unknown_links: PerNetwork = field(default_factory=unknown_links)
-    forms: PerNetwork = field(default_factory=patients_forms)
-    sign_ins: PerNetwork = field(default_factory=begun_sign_ins)
     running: dict[int, tuple[web.Request, Credential, float]] = field(default_factory=dict)
     _cache: OrderedDict[Credential, tuple[Principal, float]] = field(default_factory=OrderedDict)
 
@@ -163,9 +163,19 @@ async def open_access(database: Database, settings: AccessSettings) -> AsyncIter
     clock = Clock(await database.read(newest_time_ms))
     vault = Vault.open(settings.key_path)
     outbox = Outbox(database, vault, settings.channels, clock)
-    provider = IdentityProvider(settings.provider) if settings.provider is not None else None
-    audit, languages = Audit(database, clock), load_languages()
-    access = Access(database, audit, clock, settings, vault, outbox, languages, provider)
+    access = Access(
+        database,
+        Audit(database, clock),
+        clock,
+        settings,
+        vault,
+        outbox,
+        load_languages(),
+        unknown_links(database),
+        patients_forms(database),
+        begun_sign_ins(database),
+        provider=IdentityProvider(settings.provider) if settings.provider is not None else None,
+    )
     telling = Telling(database, outbox, access.wording, clock, settings.quiet_ms)
     tasks = [
         asyncio.create_task(work)

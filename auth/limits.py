@@ -5,12 +5,12 @@ checked, in one statement, and given back when it was right: so parallel tries c
 """
 
 import ipaddress
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from archive.database.access_tables import sessions, shares
+from archive.database.access_tables import network_counts, sessions, shares
+from archive.database.engine import Database
 from archive.database.journey_tables import requests, staff
 from archive.errors import TooManyRequestsError
 from auth.sessions import Session, SessionKind
@@ -26,6 +26,7 @@ UNKNOWN_PER_MINUTE = 30
 FORMS_PER_MINUTE = 10
 SIGN_INS_PER_MINUTE = 60
 MAXIMUM_NETWORKS = 10_000
+MINUTE_MS = 60_000
 
 
 _COUNTED = {SessionKind.SHARE: shares, SessionKind.OWNER: requests, SessionKind.STAFF: staff}
@@ -132,34 +133,58 @@ def network_of(address: str) -> str:
 
 
 class PerNetwork:
-    """Something that strangers can do, counted per network and minute, in this process, for the newest networks.
+    """Something that strangers can do, counted per network and minute, by all processes together.
 
-    For links that do not exist it is only asked when the link was wrong: a right one is not held up by neighbours.
+    For links that do not exist it is only asked when the link was wrong: a right one is not held up by neighbours. What
+    is over the limit is refused without a write, so that a flood costs no more than reading.
     """
 
-    def __init__(self, per_minute: int, message: str) -> None:
-        self._per_minute, self._message = per_minute, message
-        self._counts: OrderedDict[str, tuple[int, int]] = OrderedDict()
+    def __init__(self, database: Database, what: str, per_minute: int, message: str) -> None:
+        self._database = database
+        self._what, self._per_minute, self._message = what, per_minute, message
 
-    def count(self, network: str, now_ms: int) -> None:
+    async def count(self, network: str, now_ms: int) -> None:
         """Count one, or raise TooManyRequestsError."""
-        started_ms, seen = self._counts.pop(network, (now_ms, 0))
-        if now_ms - started_ms >= 60_000:
-            started_ms, seen = now_ms, 0
-        self._counts[network] = (started_ms, seen + 1)
-        if len(self._counts) > MAXIMUM_NETWORKS:
-            self._counts.popitem(last=False)
-        if seen >= self._per_minute:
+        seen = await self._database.keyed(_seen, self._what, network, now_ms)
+        if seen < self._per_minute:
+            seen = await self._database.write(_count, self._what, network, now_ms)
+        else:
+            seen += 1
+        if seen > self._per_minute:
             raise TooManyRequestsError(self._message, retry_after_s=60)
 
 
-def unknown_links() -> PerNetwork:
-    return PerNetwork(UNKNOWN_PER_MINUTE, "Too many unknown links from your network; wait a minute.")
+def unknown_links(database: Database) -> PerNetwork:
+    message = "Too many unknown links from your network; wait a minute."
+    return PerNetwork(database, "unknown-link", UNKNOWN_PER_MINUTE, message)
 
 
-def patients_forms() -> PerNetwork:
-    return PerNetwork(FORMS_PER_MINUTE, "Too many forms from your network; wait a minute.")
+def patients_forms(database: Database) -> PerNetwork:
+    return PerNetwork(database, "form", FORMS_PER_MINUTE, "Too many forms from your network; wait a minute.")
 
 
-def begun_sign_ins() -> PerNetwork:
-    return PerNetwork(SIGN_INS_PER_MINUTE, "Too many sign-ins were begun from your network; wait a minute.")
+def begun_sign_ins(database: Database) -> PerNetwork:
+    message = "Too many sign-ins were begun from your network; wait a minute."
+    return PerNetwork(database, "sign-in", SIGN_INS_PER_MINUTE, message)
+
+
+def _seen(connection: sa.Connection, what: str, network: str, now_ms: int) -> int:
+    table = network_counts.c
+    query = sa.select(table.count).where(
+        table.what == what, table.network == network, table.started_ms > now_ms - MINUTE_MS
+    )
+    return connection.execute(query).scalar_one_or_none() or 0
+
+
+def _count(connection: sa.Connection, what: str, network: str, now_ms: int) -> int:
+    """Count one; forget what is older than a minute, and the oldest when there are too many."""
+    table = network_counts.c
+    connection.execute(sa.delete(network_counts).where(table.started_ms <= now_ms - MINUTE_MS))
+    more = sa.update(network_counts).where(table.what == what, table.network == network)
+    seen = connection.execute(more.values(count=table.count + 1).returning(table.count)).scalar_one_or_none()
+    if seen is not None:
+        return int(seen)
+    newest = sa.select(table.started_ms).order_by(table.started_ms.desc()).offset(MAXIMUM_NETWORKS - 1).limit(1)
+    connection.execute(sa.delete(network_counts).where(table.started_ms <= newest.scalar_subquery()))
+    connection.execute(sa.insert(network_counts).values(what=what, network=network, started_ms=now_ms, count=1))
+    return 1

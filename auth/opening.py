@@ -131,7 +131,7 @@ async def open_link(access: Access, typed_id: str, typed_secret: str, visitor: V
     share = await access.database.keyed(find_share, share_id, now_ms)
     # The comparison is made for an unknown id as well, so that both wrong answers take the same time.
     if not is_secret(secret, share.secret_sha256 if share else NO_SHARE_SHA256) or share is None:
-        access.unknown_links.count(visitor.network, now_ms)
+        await access.unknown_links.count(visitor.network, now_ms)
         raise UnknownLinkError("This link is not known here. Check that it was copied whole.")
     if share.ended_reason is not None:
         raise ended(share.ended_reason)

@@ -58,7 +58,7 @@ async def open_owner_link(access: Access, typed_id: str, typed_secret: str, visi
     request = await access.database.keyed(find_request, access.vault, request_id)
     kept = request.secret_sha256 if request is not None else None
     if not is_secret(secret, kept or NO_LINK_SHA256) or request is None or kept is None:
-        access.unknown_links.count(visitor.network, now_ms)
+        await access.unknown_links.count(visitor.network, now_ms)
         raise UnknownLinkError("This link is not known here, or was replaced by a newer one.")
     if request.expires_ms <= now_ms:
         raise GoneError("This link has expired. Ask for a new one at the desk.")

@@ -53,7 +53,7 @@ def redirect_uri(access: Access) -> str:
 async def begin_sign_in(access: Access, visitor: Visitor) -> Begun:
     """Remember a sign-in and say where it goes on. Raises NotFoundError where no provider is set up."""
     provider = _provider(access)
-    access.sign_ins.count(visitor.network, access.clock())
+    await access.sign_ins.count(visitor.network, access.clock())
     endpoints = await provider.endpoints()
     state, nonce, cookie, verifier = (secrets.token_urlsafe(32) for _ in range(4))
     row = {

@@ -145,7 +145,7 @@ async def sign_in_by_password(access: Access, staff_id: str, password: str, visi
     row = await access.database.keyed(_find, staff_id)
     if row is None or row["password_argon2"] is None:
         await access.passwords.is_right(password, _UNKNOWN_ARGON2)
-        access.unknown_links.count(visitor.network, now_ms)
+        await access.unknown_links.count(visitor.network, now_ms)
         raise SignInError("The name or the password is not right.")
     tries = await access.database.write(take_from, SessionKind.STAFF, staff_id, now_ms)
     if not await access.passwords.is_right(password, row["password_argon2"]):

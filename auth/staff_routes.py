@@ -211,7 +211,7 @@ async def post_withdraw(request: web.Request) -> web.Response:
 async def post_patients_request(request: web.Request) -> web.Response:
     """The form on a patient's own telephone; the answer is the same whoever sends it."""
     access, body = request.app[ACCESS], await read_body(request)
-    access.forms.count(access.visitor(request).network, access.clock())
+    await access.forms.count(access.visitor(request).network, access.clock())
     await take_patients_request(access, _new_request(body, "patient"))
     return web.json_response({"taken": True}, status=201)
 

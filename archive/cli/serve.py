@@ -7,17 +7,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import structlog
 import typer
 import uvloop
 from aiohttp import web
-from gunicorn.app.base import BaseApplication
 from structlog.typing import EventDict
 
 from archive.app import build_app, open_store
 from archive.cli.options import DEFAULT_DATA, DataOption
+from archive.cli.workers import Workers
 from archive.config import Settings, load_settings
 from archive.database.engine import migrate
 from archive.dicomweb.problems import describe_error
@@ -54,7 +54,7 @@ def run_server(settings: Settings, announce: Callable[[], None] = lambda: None) 
         migrate(settings.database_path)
         announce()
         if settings.workers > 1:
-            _Gunicorn(settings).run()
+            Workers(settings, SHUTDOWN_S).run()
         else:
             uvloop.install()
             web.run_app(
@@ -112,29 +112,3 @@ def _without_texts_of_errors(_logger: object, _method: str, event: EventDict) ->
     info = event.pop("exc_info", None)
     error = info[1] if isinstance(info, tuple) else info
     return {**event, **describe_error(error)} if isinstance(error, BaseException) else event
-
-
-class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
-    """Several server processes that share the listening socket, supervised and restarted by gunicorn."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        super().__init__()
-
-    def load_config(self) -> None:
-        options: dict[str, Any] = {
-            "bind": f"{self._settings.host}:{self._settings.port}",
-            "workers": self._settings.workers,
-            "worker_class": "aiohttp.GunicornUVLoopWebWorker",
-            "graceful_timeout": SHUTDOWN_S,
-            "timeout": 60,
-            "loglevel": "warning",
-        }
-        for key, value in options.items():
-            self.cfg.set(key, value)
-
-    def load(self) -> Callable[[], Any]:
-        async def make() -> web.Application:
-            return build_app(self._settings)
-
-        return make

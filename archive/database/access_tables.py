@@ -1,7 +1,8 @@
 """Tables of access: tokens, shares, sessions, tickets, and the audit trail.
 
 Every secret is kept as SHA-256 (they have 128 bits or more) or, where a person chose it, as Argon2id. Times are
-milliseconds since 1970, UTC. `ended_…` says that and why something was switched off; rows are never removed.
+milliseconds since 1970, UTC. `ended_…` says that and why something was switched off; rows are never removed,
+but those of `network_counts`.
 """
 
 import sqlalchemy as sa
@@ -101,6 +102,16 @@ tickets = sa.Table(
     sa.Column("ended_ms", sa.BigInteger, nullable=True),
     sa.Column("used_ms", sa.BigInteger, nullable=True),
 )
+
+network_counts = sa.Table(
+    "network_counts",
+    metadata,
+    sa.Column("what", sa.Text, primary_key=True),
+    sa.Column("network", sa.Text, primary_key=True),
+    sa.Column("started_ms", sa.BigInteger, nullable=False, index=True),
+    sa.Column("count", sa.Integer, nullable=False),
+)
+"""What strangers did from a network in the last minute. Rows that are older go with the next count."""
 
 audit_events = sa.Table(
     "audit_events",

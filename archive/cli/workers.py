@@ -1,0 +1,64 @@
+"""Several server processes on one socket, supervised: one that dies is replaced, a stop lets answers finish."""
+
+import gc
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+
+from archive.app import build_app
+from archive.config import Settings
+
+STUCK_S = 60
+"""A process whose event loop has not come round for this long is killed and replaced."""
+
+
+class Workers(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
+    """The processes of one server; `run` returns when all have stopped.
+
+    Parameters
+    ----------
+    shutdown_s
+        Answers that are under way when the server is told to stop have this long to finish.
+    """
+
+    def __init__(self, settings: Settings, shutdown_s: int) -> None:
+        self._settings = settings
+        self._shutdown_s = shutdown_s
+        super().__init__()
+
+    def load_config(self) -> None:
+        host = self._settings.host
+        options: dict[str, Any] = {
+            "bind": f"{f'[{host}]' if ':' in host else host}:{self._settings.port}",
+            "workers": self._settings.workers,
+            "worker_class": "aiohttp.GunicornUVLoopWebWorker",
+            "graceful_timeout": self._shutdown_s + 2,  # the processes themselves break off a little earlier
+            "timeout": STUCK_S,
+            "logger_class": _OurLogger,
+            "control_socket_disable": True,  # it would lie in the home folder, one for all servers of the account
+        }
+        for key, value in options.items():
+            self.cfg.set(key, value)
+
+    def run(self) -> None:
+        gc.collect()
+        gc.freeze()  # what is loaded by now stays on pages that the processes share
+        super().run()
+
+    def load(self) -> Callable[[], Any]:
+        async def make() -> web.AppRunner:
+            return web.AppRunner(build_app(self._settings), access_log=None, shutdown_timeout=self._shutdown_s)
+
+        return make
+
+
+class _OurLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
+    """What the supervisor reports goes where everything goes that the server reports, and looks like it."""
+
+    def setup(self, cfg: Any) -> None:
+        self.error_log.propagate = True
+        self.error_log.setLevel(logging.WARNING)
