@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -44,6 +44,7 @@ OPEN_ROOTS = ("dicom-web", "t", "shl", "wado")
 """Roots that take no cookie: a request brings a secret of its own, so any site may send it."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
+CREDENTIAL: web.RequestKey[Credential] = web.RequestKey("CREDENTIAL", Credential)
 PRINCIPAL: web.RequestKey[Principal] = web.RequestKey("PRINCIPAL", Principal)
 log = logging.getLogger(__name__)
 
@@ -117,6 +118,7 @@ class Access:
         credential = credential_of(request, self.cookies)
         if credential is None:
             return NOBODY
+        request[CREDENTIAL] = credential
         cached = self._cache.get(credential)
         if cached is not None and cached[1] > asyncio.get_running_loop().time():
             return cached[0]
@@ -140,18 +142,11 @@ class Access:
         """Something was switched off: remember nobody, so that it is dead with the next request."""
         self._cache.clear()
 
-    @contextlib.contextmanager
-    def watched(self, request: web.Request) -> Iterator[None]:
+    def watch(self, request: web.Request) -> None:
         """While a reading answer runs, its credential is looked up again and again; see `end_dead_answers`."""
-        credential = credential_of(request, self.cookies)
-        if credential is None or principal_of(request).kind is Kind.NOBODY or request.method not in SAFE_METHODS:
-            yield
-            return
-        self.running[id(request)] = (request, credential, asyncio.get_running_loop().time())
-        try:
-            yield
-        finally:
-            self.running.pop(id(request), None)
+        credential = request.get(CREDENTIAL)
+        if credential is not None and principal_of(request).kind is not Kind.NOBODY and request.method in SAFE_METHODS:
+            self.running[id(request)] = (request, credential, asyncio.get_running_loop().time())
 
 
 ACCESS: web.AppKey[Access] = web.AppKey("ACCESS", Access)
@@ -207,8 +202,11 @@ async def access_middleware(request: web.Request, handler: Handler) -> web.Strea
     if request.method not in SAFE_METHODS:
         require_same_site(request, access.public_base)
     request[PRINCIPAL] = await access.identify(request)
-    with access.watched(request):
+    access.watch(request)
+    try:
         return await handler(request)
+    finally:
+        access.running.pop(id(request), None)
 
 
 def principal_of(request: web.Request) -> Principal:
@@ -265,9 +263,11 @@ def require_staff(request: web.Request, *roles: str) -> Principal:
 
 def root_of(request: web.Request) -> str:
     """The path of the DICOMweb root that this request came in by, without a slash at the end."""
-    segments = request.path.split("/")
-    if segments[1] in ("s", "t") and len(segments) > 3 and segments[3] == "dicom-web":
-        return "/".join(segments[:4])
+    path = request.path
+    if path.startswith(("/s/", "/t/")):
+        segments = path.split("/", 4)
+        if len(segments) > 3 and segments[3] == "dicom-web":
+            return "/".join(segments[:4])
     return "/dicom-web"
 
 

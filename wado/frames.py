@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 from aiohttp import hdrs, web
 
-from archive.dicomweb.media_types import EXPLICIT_VR_LE, Offer
+from archive.dicomweb.media_types import EXPLICIT_VR_LE, Negotiation, Offer
 from archive.dicomweb.multipart_response import Envelope, FramedResponse, MultipartResponse, PartHead
 from archive.dicomweb.payload import root_of
 from archive.dicomweb.ranges import applies, is_not_modified, parse_range, quoted_etag
@@ -79,12 +80,18 @@ def _total(heads: Sequence[PartHead]) -> int:
 
 
 def _choose(request: web.Request, instance: Instance, *, single: bool) -> Offer:
-    offers = [offer for offer in frame_offers(instance) if single or offer.multipart]
+    offers = frame_offers(instance)
     if not offers:
         if instance.frames.layout is FrameLayout.WHOLE:
             raise UnprocessableError(instance.frames.reason)
         raise NotFoundError("This instance has no frames.")
-    return negotiation_of(request).choose(offers)
+    return _chosen(negotiation_of(request), offers, single)
+
+
+@lru_cache(maxsize=1024)
+def _chosen(negotiation: Negotiation, offers: tuple[Offer, ...], single: bool) -> Offer:
+    """A viewer says the same for each frame of a series. What is refused is not kept."""
+    return negotiation.choose([offer for offer in offers if single or offer.multipart])
 
 
 def _heads(

@@ -3,7 +3,7 @@
 The default of each resource category comes first. What can be made of what is the table of `wado.pixels.transcode`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 
 from archive.dicomweb.media_types import EXPLICIT_VR_LE, MEDIA_TYPE_OF_SYNTAX, Offer
@@ -23,7 +23,7 @@ def _both_forms(media_type: str, syntax: str, rank: int) -> Iterable[Offer]:
     yield Offer(media_type, syntax, multipart=False, rank=rank)
 
 
-def frame_offers(instance: Instance) -> Sequence[Offer]:
+def frame_offers(instance: Instance) -> tuple[Offer, ...]:
     """Representations of a frame; empty where the instance has none that can be cut out."""
     if instance.pixels is None or instance.frames.layout in (FrameLayout.NONE, FrameLayout.WHOLE):
         return ()
