@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 GIB = 1 << 30
@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     store_access_key: str = Field("", description="Access key; empty takes the machine's own credentials.")
     store_secret_key: SecretStr = Field(SecretStr(""), description="Its secret.")
     store_cache_bytes: int = Field(16 * GIB, ge=0, description="Size of the cache of a bucket's files on this machine.")
+    accel_prefix: str = Field("", description="Internal location of nginx with the stored files; empty: none in front.")
     no_match_is_204: bool = Field(False, description="Answer an empty search by 204 (PS3.18 before CP-2473).")
     strict_accept: bool = Field(False, description="Answer requests without Accept by 406 (PS3.18 §8.7.5).")
     undo_days: float = Field(30.0, ge=0, description="Days for which what was deleted can be restored.")
@@ -87,6 +88,16 @@ class Settings(BaseSettings):
         value = value.rstrip("/")
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("public_base begins with http:// or https://")
+        return value
+
+    @field_validator("accel_prefix")
+    @classmethod
+    def _is_a_path(cls, value: str, info: ValidationInfo) -> str:
+        value = value.rstrip("/")
+        if value and not value.startswith("/"):
+            raise ValueError("accel_prefix is a path that begins with a slash")
+        if value and info.data.get("store_url"):
+            raise ValueError("accel_prefix is for files in a folder; nginx cannot read them from a bucket")
         return value
 
     @property

@@ -20,6 +20,7 @@ from wado.bulkdata import bulk_offer, send_bulk_data
 from wado.containers import ZIP_OFFER, send_zip
 from wado.explicit import explicit_file
 from wado.finding import negotiation_of, require_instance, require_instances
+from wado.handing import HANDED, hand_over
 from wado.offers import DICOM, ZIP, object_offers
 
 SOME_MISSING = "Some of the instances cannot be given in an acceptable transfer syntax."
@@ -117,6 +118,9 @@ async def send_file(request: web.Request, instance: Instance, offer: Offer) -> w
     }
     if is_not_modified(request.headers.getall("If-None-Match", []), tag):
         return web.Response(status=304, headers={"ETag": tag})
+    handed = request.app.get(HANDED)
+    if handed is not None and _is_stored(instance, offer):
+        return await hand_over(request, instance, handed, headers)
     response = web.StreamResponse(headers=headers)
     if _is_stored(instance, offer):
         response.content_length = instance.length_bytes
