@@ -41,6 +41,7 @@ from auth.gate import install
 from auth.identity_provider import ProviderSettings
 from auth.without_name import Copies
 from stow.parts import StowLimits
+from wado.ahead import FORESIGHT, Foresight
 from wado.handing import HANDED, HandedFiles
 from wado.pixels.cache import DerivedCache
 from wado.pixels.pool import PixelPool
@@ -224,6 +225,8 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
             stack.push_async_callback(_ended, copying)
             checking = asyncio.create_task(keep_checking(database, access.clock, int(settings.quiet_s * 1000)))
             stack.push_async_callback(_ended, checking)
+            app[FORESIGHT] = Foresight()
+            stack.push_async_callback(app[FORESIGHT].close)
             cache = DerivedCache(settings.derived_folder, settings.derived_limit_bytes)
             if settings.accel_prefix:
                 app[HANDED] = HandedFiles(settings.accel_prefix)

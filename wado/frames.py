@@ -16,6 +16,7 @@ from archive.errors import NotAcceptableError, NotFoundError, UnprocessableError
 from archive.instances import FrameLayout, Instance
 from archive.resources import STORE
 from auth.access import scope_of
+from wado.ahead import FORESIGHT, Place
 from wado.blobs import read_span
 from wado.finding import negotiation_of, require_instance
 from wado.offers import frame_offers
@@ -41,6 +42,8 @@ async def retrieve_frames(request: web.Request) -> web.StreamResponse:
     tag = _tag(instance, offer, numbers)
     if complete and is_not_modified(request.headers.getall("If-None-Match", []), tag):
         return web.Response(status=304, headers={"ETag": tag if not offer.multipart else f"W/{tag}"})
+    if len(numbers) == 1 and not is_stored_range(instance, offer):
+        _look_ahead(request, Place(scope, instance, numbers[0] - 1, str(offer.transfer_syntax_uid)))
     if not offer.multipart:
         location = root.uri(target.frame_path(numbers[0]))
         headers = {"Content-Type": offer.part_content_type, "Content-Location": location, "ETag": tag}
@@ -60,6 +63,13 @@ async def retrieve_frames(request: web.Request) -> web.StreamResponse:
             location = root.uri(target.frame_path(number))
             await body.part(PartHead(offer.part_content_type, location, len(content)), content)
     return body.response
+
+
+def _look_ahead(request: web.Request, place: Place) -> None:
+    pool = request.app[PIXELS]
+    request.app[FORESIGHT].note(
+        request, place, lambda source, frame_index: pool.foresee_frame(source, frame_index, place.form)
+    )
 
 
 async def _send_stored(

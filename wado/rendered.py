@@ -15,6 +15,7 @@ from archive.instances import FrameLayout, Instance
 from archive.resources import STORE
 from archive.scope import Scope
 from auth.access import scope_of
+from wado.ahead import FORESIGHT, Place
 from wado.annotations import annotation_lines, is_free_of_identity
 from wado.documents import document_offers, render_document
 from wado.finding import negotiation_of, require_instance, require_instances, require_metadata
@@ -112,7 +113,16 @@ async def _render(request: web.Request, scope: Scope, instance: Instance, frames
     offer = negotiation_of(request).choose(offers)
     parameters = parse_rendering(request.query, offer.media_type)
     parameters = await annotated(request, scope, instance, parameters)
+    if len(frames) == 1 and not parameters.annotation:
+        _look_ahead(request, Place(scope, instance, frames[0], parameters.cache_name()), parameters)
     return await send_picture(request, instance, frames, parameters)
+
+
+def _look_ahead(request: web.Request, place: Place, parameters: RenderParameters) -> None:
+    pool = request.app[PIXELS]
+    request.app[FORESIGHT].note(
+        request, place, lambda source, frame_index: pool.foresee_picture(source, frame_index, parameters)
+    )
 
 
 async def annotated(

@@ -86,6 +86,10 @@ class DerivedCache:
             except OSError:
                 return None
 
+    def has(self, key: DerivedKey) -> bool:
+        """Whether the result is kept, without marking it as used."""
+        return os.path.exists(self.path(key))  # noqa: PTH110 - called for each frame
+
     def save(self, key: DerivedKey, content: bytes) -> None:
         """Keep a result, if the disk takes it."""
         write_derived(self.path(key), content)

@@ -29,6 +29,10 @@ ABANDONED_S = 1.0
 QUICK = NATIVE | {RLE}
 """Syntaxes that are decoded about as fast as a file is read: their samples are not kept in the derived cache."""
 MAXIMUM_RETRY_AFTER_S = 30
+MAXIMUM_FORESEEN = 8
+"""Results that may wait to be made before anyone asks for them; further ones push the oldest out."""
+FORESEEN_S = 5.0
+"""What was foreseen and has not begun within this time is left: whoever scrolled has stopped, or the pool is busy."""
 FRAMES_FOR_ANOTHER_TIMEOUT = 100
 """How many frames of an animation add the time of one frame to its limit."""
 
@@ -44,6 +48,8 @@ class _Job:
     cache_key: DerivedKey | None = None
     waiting: int = 0
     running: asyncio.Timeout | None = None
+    foreseen_until_s: float | None = None
+    """Nobody has asked for it yet; not begun after this time of the event loop."""
 
 
 @dataclass(slots=True)
@@ -55,6 +61,7 @@ class PoolFigures:
     refused: int = 0
     shared: int = 0
     cached: int = 0
+    foreseen: int = 0
     deaths: int = 0
     busy_s: float = field(default=0.0)
 
@@ -92,6 +99,7 @@ class PixelPool:
         self._memory_limit_bytes = memory_limit_bytes
         self._jobs: dict[Hashable, _Job] = {}
         self._queue: deque[_Job] = deque()
+        self._foreseen: deque[_Job] = deque()
         self._work = asyncio.Semaphore(0)
         self._runners: list[asyncio.Task[None]] = []
         self._sweep: asyncio.Task[int] | None = None
@@ -107,9 +115,10 @@ class PixelPool:
             runner.cancel()
         await asyncio.gather(*self._runners, return_exceptions=True)
         self._runners = []
-        for job in self._queue:
+        for job in (*self._queue, *self._foreseen):
             _fail(job, BusyError("The server is stopping."))
         self._queue.clear()
+        self._foreseen.clear()
         if self._sweep is not None:
             await self._sweep
 
@@ -125,11 +134,20 @@ class PixelPool:
 
         Raises UnprocessableError, BusyError, StoreError, NotFoundError.
         """
-        location = source.frame(frame_index)
-        task = NativeFrame(location) if to == EXPLICIT_LE else TranscodedFrame(location, to)
-        key = DerivedKey(source.digest, f"frame {frame_index} {to}")
-        kept = to != EXPLICIT_LE or source.transfer_syntax_uid not in QUICK
-        return await self._derived(task, key, kept=kept)
+        task, key = _transcoding(source, frame_index, to)
+        return await self._derived(task, key, kept=_is_worth_keeping(source, to))
+
+    def foresee_frame(self, source: FrameSource, frame_index: int, to: str) -> None:
+        """Make what `transcode_frame` is likely to be asked for, into the cache, when there is nothing else to do.
+
+        Raises NotFoundError, UnprocessableError.
+        """
+        if _is_worth_keeping(source, to):
+            self._foresee(*_transcoding(source, frame_index, to))
+
+    def foresee_picture(self, source: FrameSource, frame_index: int, parameters: RenderParameters) -> None:
+        """Make what `render` is likely to be asked for; as `foresee_frame`."""
+        self._foresee(*_picturing(source, (frame_index,), parameters))
 
     async def render(self, source: FrameSource, frame_index: int, parameters: RenderParameters) -> bytes:
         """A frame (0-based) as a picture. Raises UnprocessableError, BusyError, StoreError, NotFoundError."""
@@ -137,9 +155,7 @@ class PixelPool:
 
     async def animate(self, source: FrameSource, frame_indexes: tuple[int, ...], parameters: RenderParameters) -> bytes:
         """Several frames as one moving picture; `render` for one. Raises as that."""
-        locations = tuple(source.frame(frame_index) for frame_index in frame_indexes)
-        task = Picture(locations, frame_indexes, parameters)
-        key = DerivedKey(source.digest, f"picture {frame_indexes} {parameters.cache_name()}")
+        task, key = _picturing(source, frame_indexes, parameters)
         limit_s = self._frame_timeout_s * (1 + len(frame_indexes) / FRAMES_FOR_ANOTHER_TIMEOUT)
         return await self._derived(task, key, kept=True, limit_s=limit_s)
 
@@ -174,6 +190,7 @@ class PixelPool:
             job = self._enqueue(task, key, cache_key, limit_s)
         else:
             self.figures.shared += 1
+            self._wanted(job)
         job.waiting += 1
         try:
             return await asyncio.shield(job.result)
@@ -198,6 +215,39 @@ class PixelPool:
         self._work.release()
         return job
 
+    def _foresee(self, task: Task, key: DerivedKey) -> None:
+        if self._cache is None or not self._runners or key in self._jobs or self._cache.has(key):
+            return
+        loop = asyncio.get_running_loop()
+        job = _Job(task, key, self._frame_timeout_s, loop.create_future(), key)
+        job.foreseen_until_s = loop.time() + FORESEEN_S
+        self._jobs[key] = job
+        self._foreseen.append(job)
+        if len(self._foreseen) > MAXIMUM_FORESEEN:
+            self._forget(self._foreseen.popleft())
+        self._work.release()
+
+    def _wanted(self, job: _Job) -> None:
+        """Somebody asks for what was only foreseen: it takes its place among what is waited for."""
+        if job.foreseen_until_s is not None:
+            job.foreseen_until_s = None
+            if job in self._foreseen:
+                self._foreseen.remove(job)
+                self._queue.append(job)
+
+    def _next(self) -> _Job | None:
+        """What is waited for goes before what is foreseen."""
+        if self._queue:
+            return self._queue.popleft()
+        now_s = asyncio.get_running_loop().time()
+        while self._foreseen:
+            job = self._foreseen.popleft()
+            if job.foreseen_until_s is not None and now_s < job.foreseen_until_s:
+                self.figures.foreseen += 1
+                return job
+            self._forget(job)
+        return None
+
     def _abandon(self, job: _Job) -> None:
         """Nobody waits any more: forget it if it waits itself, else give it a last moment."""
         self._forget(job)
@@ -221,8 +271,8 @@ class PixelPool:
         try:
             while True:
                 await self._work.acquire()
-                if self._queue:  # it may have been abandoned meanwhile
-                    await self._work_on(self._queue.popleft(), seat)
+                if (job := self._next()) is not None:  # it may have been abandoned meanwhile
+                    await self._work_on(job, seat)
         finally:
             await seat.leave(patience_s=0.5)
 
@@ -277,6 +327,24 @@ class PixelPool:
         self._cache.note_written(length_bytes)
         if self._cache.sweep_is_due and (self._sweep is None or self._sweep.done()):
             self._sweep = asyncio.create_task(asyncio.to_thread(self._cache.sweep))
+
+
+def _is_worth_keeping(source: FrameSource, to: str) -> bool:
+    return to != EXPLICIT_LE or source.transfer_syntax_uid not in QUICK
+
+
+def _transcoding(source: FrameSource, frame_index: int, to: str) -> tuple[Task, DerivedKey]:
+    location = source.frame(frame_index)
+    task = NativeFrame(location) if to == EXPLICIT_LE else TranscodedFrame(location, to)
+    return task, DerivedKey(source.digest, f"frame {frame_index} {to}")
+
+
+def _picturing(
+    source: FrameSource, frame_indexes: tuple[int, ...], parameters: RenderParameters
+) -> tuple[Task, DerivedKey]:
+    locations = tuple(source.frame(frame_index) for frame_index in frame_indexes)
+    task = Picture(locations, frame_indexes, parameters)
+    return task, DerivedKey(source.digest, f"picture {frame_indexes} {parameters.cache_name()}")
 
 
 def _fail(job: _Job, error: LightboxError) -> None:
