@@ -6,7 +6,9 @@ What is promised
 * `read` is for accesses to patient data, many a second. The first access of a group (who, action, study, series) is
   on the disk before its bytes leave; further ones within `GROUP_MS` are counted, and the count is written as a row of
   its own at the end of the group. A crash can lose such a count, never the fact of the access.
-* When the trail cannot be written, both raise: the access fails closed.
+* `append` writes events in the caller's transaction, with what they tell of: a store is indexed and written down, or
+  neither.
+* When the trail cannot be written, all of them raise: the access fails closed.
 * The table refuses UPDATE and DELETE. A changed, removed or inserted row breaks the chain (`find_break`). Removal of
   the newest rows is seen by comparing with the hash at the end of an earlier export.
 """
@@ -89,6 +91,11 @@ class Event:
     address: str = ""
     count: int = 1
     detail: Mapping[str, str] = field(default_factory=dict)
+
+
+_NEWEST = sa.select(audit_events.c.chain_sha256, audit_events.c.time_ms).order_by(audit_events.c.id.desc()).limit(1)
+_APPEND = sa.insert(audit_events)
+"""Built once: they run in every store."""
 
 
 @dataclass(slots=True)
@@ -178,9 +185,9 @@ class Audit:
 
 def append(connection: sa.Connection, events: list[Event], now_ms: int) -> None:
     """Append events within the caller's transaction: what they tell of and they themselves are kept together."""
-    newest = connection.execute(
-        sa.select(audit_events.c.chain_sha256, audit_events.c.time_ms).order_by(audit_events.c.id.desc()).limit(1)
-    ).one_or_none()
+    if not events:
+        return
+    newest = connection.execute(_NEWEST).one_or_none()
     chain, time_ms = (newest.chain_sha256, max(now_ms, newest.time_ms)) if newest else (FIRST_LINK, now_ms)
     rows = []
     for event in events:
@@ -199,8 +206,7 @@ def append(connection: sa.Connection, events: list[Event], now_ms: int) -> None:
         }
         chain = _link(chain, row)
         rows.append({**row, "chain_sha256": chain})
-    if rows:
-        connection.execute(sa.insert(audit_events), rows)
+    connection.execute(_APPEND, rows)
 
 
 def newest_time_ms(connection: sa.Connection) -> int:

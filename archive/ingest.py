@@ -1,20 +1,22 @@
 """The one way in: bytes → durable blob → parsed facts → index.
 
 An upload passes through three steps. `write` takes bytes as they come, `finish` syncs them, reads them and names the
-blob, `Ingest.index` syncs the names of a batch of finished uploads and adds it to the index. What `index` returns as
-stored is on the disk and indexed: only then may a sender be told. A crash before that leaves an orphan blob, never a
-row without one.
+blob, `Ingest.index` syncs the names of a batch of finished uploads and adds it to the index; in the same transaction it
+tells the audit trail. What `index` returns as stored is on the disk, indexed and written down: only then may a sender
+be told. A crash before that leaves an orphan blob, never a row without one.
 """
 
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from archive.audit import Event, append
 from archive.database.engine import Connection, Database
 from archive.dicom.coercion import CoercedFile, Coercion, coerce
 from archive.dicom.extract import parse_instance
@@ -47,6 +49,19 @@ class IngestLimits:
     coercion: Coercion = field(default_factory=Coercion)
 
 
+Told = tuple[NewInstance, Event | None]
+"""An instance, and the event of the request that brought it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What waits for the next transaction, and who waits for it."""
+
+    batch: Sequence[NewInstance]
+    event: Event | None
+    done: "asyncio.Future[list[Outcome]]"
+
+
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -62,7 +77,7 @@ class Ingest:
         self.limits = limits
         self._now_ms = now_ms
         self._threads = ThreadPoolExecutor(DISK_THREADS, thread_name_prefix="ingest")
-        self._waiting: list[tuple[Sequence[NewInstance], asyncio.Future[list[Outcome]]]] = []
+        self._waiting: list[_Part] = []
         self._committer: asyncio.Task[None] | None = None
 
     def begin(self, coercion: Coercion | None = None) -> "Upload":
@@ -79,9 +94,11 @@ class Ingest:
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, read)
 
-    async def index(self, batch: Sequence[NewInstance]) -> list[Outcome]:
+    async def index(self, batch: Sequence[NewInstance], event: Event | None = None) -> list[Outcome]:
         """Add finished uploads to the index; outcomes in the batch's order.
 
+        `event` tells of the store: it is appended to the trail for each study, with the number of instances that are
+        acknowledged, in the same transaction. Where the trail cannot be written, nothing is indexed.
         Batches that wait at the same time share one transaction, and so one sync of the index.
         """
         loop = asyncio.get_running_loop()
@@ -90,7 +107,7 @@ class Ingest:
         futures = []
         for start in range(0, len(batch), MAXIMUM_BATCH):
             future: asyncio.Future[list[Outcome]] = loop.create_future()
-            self._waiting.append((batch[start : start + MAXIMUM_BATCH], future))
+            self._waiting.append(_Part(batch[start : start + MAXIMUM_BATCH], event, future))
             futures.append(future)
         if self._committer is None or self._committer.done():
             self._committer = asyncio.create_task(self._commit_waiting())
@@ -99,27 +116,27 @@ class Ingest:
 
     async def _commit_waiting(self) -> None:
         while self._waiting:
-            group: list[tuple[Sequence[NewInstance], asyncio.Future[list[Outcome]]]] = []
+            group: list[_Part] = []
             size = 0
-            while self._waiting and (not group or size + len(self._waiting[0][0]) <= MAXIMUM_BATCH):
+            while self._waiting and (not group or size + len(self._waiting[0].batch) <= MAXIMUM_BATCH):
                 group.append(self._waiting.pop(0))
-                size += len(group[-1][0])
-            batch = [new for part, _ in group for new in part]
+                size += len(group[-1].batch)
+            batch = [(new, part.event) for part in group for new in part.batch]
             try:
                 outcomes = await self._commit(batch)
             except BaseException as error:
-                for _, future in group:
-                    if not future.done():
-                        future.set_exception(error)
+                for part in group:
+                    if not part.done.done():
+                        part.done.set_exception(error)
                 if not isinstance(error, Exception):
                     raise
                 continue
-            for part, future in group:
-                own, outcomes = outcomes[: len(part)], outcomes[len(part) :]
-                if not future.done():
-                    future.set_result(own)
+            for part in group:
+                own, outcomes = outcomes[: len(part.batch)], outcomes[len(part.batch) :]
+                if not part.done.done():
+                    part.done.set_result(own)
 
-    async def _commit(self, batch: Sequence[NewInstance]) -> list[Outcome]:
+    async def _commit(self, batch: Sequence[Told]) -> list[Outcome]:
         """Add a batch. An instance that the index cannot take fails alone: its neighbours may be other people's.
 
         Raises LightboxError for what befalls them all: no room, a busy or broken database.
@@ -128,26 +145,28 @@ class Ingest:
             outcomes = await self._database.write_batch(self._add, batch)
         except (ValueError, TypeError, ArithmeticError) as error:  # a value that the driver cannot bind
             if len(batch) > 1:
-                return [outcome for new in batch for outcome in await self._commit([new])]
+                return [outcome for one in batch for outcome in await self._commit([one])]
             log.error("An instance could not be indexed.", extra={"error": type(error).__name__})
             outcomes = [RefusedInstanceError(PROCESSING_FAILURE, "The instance could not be indexed.")]
         await self._drop_spare(batch, outcomes)
         return outcomes
 
-    async def _drop_spare(self, batch: Sequence[NewInstance], outcomes: Sequence[Outcome]) -> None:
+    async def _drop_spare(self, batch: Sequence[Told], outcomes: Sequence[Outcome]) -> None:
         """Remove coerced copies that were made of what is there already: no copy equals another, for its time."""
-        for new, outcome in zip(batch, outcomes, strict=True):
+        for (new, _), outcome in zip(batch, outcomes, strict=True):
             is_new = isinstance(outcome, StoredInstance) and not outcome.already_there
             if new.original_digest is not None and not is_new and not await self._database.read(is_named, new.digest):
                 await asyncio.get_running_loop().run_in_executor(self._threads, self._store.remove, new.digest)
 
-    def _add(self, connection: Connection, batch: Sequence[NewInstance]) -> list[Outcome]:
+    def _add(self, connection: Connection, batch: Sequence[Told]) -> list[Outcome]:
         """Within the transaction: whoever sweeps blobs that no row names does so in one too, before this or after."""
-        there = [self._is_there(new.digest) for new in batch]
-        kept = [new for new, is_there in zip(batch, there, strict=True) if is_there]
-        added = iter(add_instances(connection, kept, self._now_ms()))
+        there, now_ms = [self._is_there(new.digest) for new, _ in batch], self._now_ms()
+        kept = [new for (new, _), is_there in zip(batch, there, strict=True) if is_there]
+        added = iter(add_instances(connection, kept, now_ms))
         gone = RefusedInstanceError(PROCESSING_FAILURE, "The bytes were swept away before they were indexed.")
-        return [next(added) if is_there else gone for is_there in there]
+        outcomes = [next(added) if is_there else gone for is_there in there]
+        append(connection, _events_of(batch, outcomes), now_ms)
+        return outcomes
 
     def _is_there(self, digest: Digest) -> bool:
         try:
@@ -160,6 +179,17 @@ class Ingest:
         if self._committer is not None:
             await self._committer
         self._threads.shutdown(wait=True)
+
+
+def _events_of(batch: Sequence[Told], outcomes: Sequence[Outcome]) -> list[Event]:
+    """One event for each request and study, with the number of its instances that are acknowledged."""
+    events = {id(event): event for _, event in batch if event is not None}
+    counts = Counter(
+        (id(event), new.parsed.study_uid)
+        for (new, event), outcome in zip(batch, outcomes, strict=True)
+        if event is not None and isinstance(outcome, StoredInstance)
+    )
+    return [replace(events[key], study_uid=study_uid, count=count) for (key, study_uid), count in counts.items()]
 
 
 class Upload:

@@ -34,8 +34,8 @@ EVERYWHERE = {
     "X-Robots-Tag": "noindex, nofollow",
 }
 PASSED: web.RequestKey[bool] = web.RequestKey("PASSED", bool)
-STORED_STUDIES: web.RequestKey[frozenset[str]] = web.RequestKey("STORED_STUDIES", frozenset)
-"""Set by a handler that stores: the studies it stored into, for the trail."""
+WRITTEN_DOWN: web.RequestKey[bool] = web.RequestKey("WRITTEN_DOWN", bool)
+"""The handler writes its event in the transaction of what it changes; see `store_event`."""
 
 
 def install(app: web.Application, access: Access) -> None:
@@ -84,8 +84,21 @@ async def pass_gate(request: web.Request, response: web.StreamResponse) -> None:
     if is_download(response) and response.status < 400 and not principal.may_download:
         await request.app[ACCESS].audit.read(_event(request, principal, Action.DOWNLOAD, Outcome.REFUSED))
         raise ForbiddenError("This link is for looking at the images; it does not give the files away.")
-    if response.status < 400:
-        await _write_down(request, response, principal)
+    if response.status < 400 and not request.get(WRITTEN_DOWN, False):
+        event = _event(request, principal, action_of(request, response), Outcome.SUCCESS)
+        await request.app[ACCESS].audit.read(event)
+
+
+def store_event(request: web.Request) -> Event | None:
+    """What the trail is told of this request's store, by whoever stores: the gate then writes nothing of its own.
+
+    None where nobody is known to ask: then there is no access control either.
+    """
+    principal = principal_of(request)
+    if principal.kind is Kind.NOBODY:
+        return None
+    request[WRITTEN_DOWN] = True
+    return _event(request, principal, Action.STORE, Outcome.SUCCESS)
 
 
 def is_dicomweb(request: web.Request) -> bool:
@@ -148,19 +161,7 @@ def _undo_preparation(writer: AbstractStreamWriter) -> None:
         writer.chunked, writer.length, writer._compress = False, None, None
 
 
-async def _write_down(request: web.Request, response: web.StreamResponse, principal: Principal) -> None:
-    audit, action = request.app[ACCESS].audit, action_of(request, response)
-    stored = request.get(STORED_STUDIES)
-    if stored:
-        for study_uid in sorted(stored):
-            await audit.read(_event(request, principal, action, Outcome.SUCCESS, study_uid))
-    else:
-        await audit.read(_event(request, principal, action, Outcome.SUCCESS))
-
-
-def _event(
-    request: web.Request, principal: Principal, action: Action, outcome: Outcome, study_uid: str | None = None
-) -> Event:
+def _event(request: web.Request, principal: Principal, action: Action, outcome: Outcome) -> Event:
     segments = _resource(request)
     named = dict(zip(segments[::2], segments[1::2], strict=False))
     return Event(
@@ -169,7 +170,7 @@ def _event(
         principal.label,
         outcome,
         share_id=principal.share_id,
-        study_uid=study_uid or named.get("studies", "") or request.query.get("studyUID", ""),
+        study_uid=named.get("studies", "") or request.query.get("studyUID", ""),
         series_uid=named.get("series", "") or request.query.get("seriesUID", ""),
         address=request.app[ACCESS].address_of(request),
     )

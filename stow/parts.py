@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11
 
+from archive.audit import Event
 from archive.errors import BadRequestError, LightboxError, PayloadTooLargeError, RefusedInstanceError
 from archive.identifiers import StudyUID
 from archive.instances import ParsedInstance, StoredInstance
@@ -43,7 +44,17 @@ class Ingest(Protocol):
 
     def begin(self) -> Upload: ...
 
-    async def index(self, batch: Sequence[Any], /) -> Sequence[StoredInstance | RefusedInstanceError]: ...
+    async def index(
+        self, batch: Sequence[Any], event: Event | None, /
+    ) -> Sequence[StoredInstance | RefusedInstanceError]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Whose name the instances are stored under, and what the audit trail is told of the request."""
+
+    by: str
+    event: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +127,10 @@ class Intake:
     the archive's check sweeps them.
     """
 
-    def __init__(self, ingest: Ingest, study_uid: StudyUID | None, by: str, limits: StowLimits) -> None:
+    def __init__(self, ingest: Ingest, study_uid: StudyUID | None, sender: Sender, limits: StowLimits) -> None:
         self._ingest = ingest
         self._study_uid = study_uid
-        self._by = by
+        self._sender = sender
         self._limits = limits
         self._prepared: dict[int, Prepared] = {}
         self._failures: dict[int, Failure] = {}
@@ -177,7 +188,7 @@ class Intake:
 
     async def _finish(self, position: int, upload: Upload) -> None:
         try:
-            prepared: Prepared = await upload.finish(study_uid=self._study_uid, by=self._by)
+            prepared: Prepared = await upload.finish(study_uid=self._study_uid, by=self._sender.by)
         except Exception as error:  # noqa: BLE001 - whatever befalls one part, the others go on
             self._fail(position, error)
         else:
@@ -202,7 +213,8 @@ class Intake:
         stored: list[StoredInstance] = []
         results: Sequence[StoredInstance | Exception]
         try:
-            results = await self._ingest.index([self._prepared[position] for position in positions])
+            batch = [self._prepared[position] for position in positions]
+            results = await self._ingest.index(batch, self._sender.event)
         except Exception as error:  # noqa: BLE001 - what an earlier batch stored must still be acknowledged
             results = [error] * len(positions)
         for position, result in zip(positions, results, strict=True):

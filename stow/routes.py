@@ -17,9 +17,10 @@ from archive.errors import BadRequestError, PayloadTooLargeError, RefusedInstanc
 from archive.identifiers import StudyUID
 from archive.resources import INGEST, STRICT_ACCEPT
 from auth.access import require_store
+from auth.gate import store_event
 from stow.metadata_parts import MetadataLimits, take_metadata
 from stow.outcome import CANNOT_UNDERSTAND, Outcome
-from stow.parts import Intake, StowLimits, expect_later, read_body
+from stow.parts import Intake, Sender, StowLimits, expect_later, read_body
 from stow.response import response_headers, response_module, response_warnings
 
 AUTHORIZE: web.AppKey[Callable[[web.Request], str]] = web.AppKey("authorize")
@@ -37,7 +38,7 @@ async def store_instances(request: web.Request) -> web.StreamResponse:
     study_uid = StudyTarget.parse(request.match_info).study_uid if "study" in request.match_info else None
     offer = _negotiate_response(request)
     _refuse_coding(request)
-    intake = Intake(request.config_dict[INGEST], study_uid, by, _limits(request))
+    intake = Intake(request.config_dict[INGEST], study_uid, Sender(by, store_event(request)), _limits(request))
     try:
         await _read_request(request, intake)
     except BaseException:

@@ -1,5 +1,6 @@
 """One way in: what is acknowledged is stored, indexed and identical; what is refused leaves nothing."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -10,12 +11,14 @@ import sqlalchemy as sa
 from files import part10
 from pydicom.data import get_testdata_file
 
+from archive.audit import Action, Event, find_break
+from archive.database.access_tables import audit_events
 from archive.database.engine import Database, migrate
 from archive.database.index_tables import instances
 from archive.errors import PayloadTooLargeError, RefusedInstanceError
 from archive.identifiers import StudyUID
 from archive.index.reader import find_instance, find_instances, find_metadata, find_study_overview
-from archive.index.writer import Outcome
+from archive.index.writer import NewInstance, Outcome
 from archive.ingest import Ingest, IngestLimits
 from archive.instances import StoredInstance
 from archive.scope import Scope
@@ -239,3 +242,41 @@ async def test_an_instance_that_the_index_cannot_take_fails_alone(ingest: Ingest
     outcomes = await ingest.index(prepared)
     assert [type(outcome) for outcome in outcomes] == [StoredInstance, RefusedInstanceError, StoredInstance]
     assert await all_instances(database) == 2
+
+
+async def test_the_trail_counts_each_request_and_study_in_the_transaction_that_indexes(
+    ingest: Ingest, database: Database
+) -> None:
+    first, second = Event(Action.STORE, "machine", "ct"), Event(Action.STORE, "machine", "mr")
+    of_ct = [
+        await prepared(ingest, SOPInstanceUID=f"1.2.3.4.{number}", StudyInstanceUID=f"1.2.{number // 2}")
+        for number in range(3)
+    ]
+    of_mr = [await prepared(ingest, SOPInstanceUID="1.2.3.4.9", StudyInstanceUID="1.2.0")]
+    other_bytes = await prepared(ingest, SOPInstanceUID="1.2.3.4.9", StudyInstanceUID="1.2.0", PatientID="other")
+    await asyncio.gather(ingest.index(of_ct, first), ingest.index([*of_mr, other_bytes], second))
+    rows = await database.read(lambda connection: connection.execute(sa.select(audit_events)).all())
+    assert sorted((row.who, row.study_uid, row.count) for row in rows) == [
+        ("ct", "1.2.0", 2), ("ct", "1.2.1", 1), ("mr", "1.2.0", 1),
+    ]  # fmt: skip
+    assert await database.read(find_break) is None
+
+
+async def test_a_store_whose_trail_cannot_be_written_is_neither_indexed_nor_acknowledged(
+    ingest: Ingest, database: Database
+) -> None:
+    await database.write(
+        lambda connection: connection.exec_driver_sql(
+            "CREATE TRIGGER broken BEFORE INSERT ON audit_events BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+    )
+    new = await prepared(ingest, SOPInstanceUID="1.2.3.4.5", StudyInstanceUID="1.2.3")
+    with pytest.raises(sa.exc.DatabaseError):
+        await ingest.index([new], Event(Action.STORE, "machine", "ct"))
+    assert await all_instances(database) == 0
+
+
+async def prepared(ingest: Ingest, **attributes: str) -> NewInstance:
+    upload = ingest.begin()
+    await upload.write(part10(**attributes))
+    return await upload.finish(study_uid=None, by="test")

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from pytest_aiohttp.plugin import AiohttpClient
 
+from archive.audit import Event
 from archive.dicomweb.payload import PUBLIC_BASE, TO_XML
 from archive.dicomweb.problems import setup_problems
 from archive.errors import ForbiddenError, PayloadTooLargeError, RefusedInstanceError, StorageFullError
@@ -51,7 +52,9 @@ class FakeIngest:
         self.open += 1
         return FakeUpload(self)
 
-    async def index(self, batch: Sequence[FakePrepared]) -> list[StoredInstance | RefusedInstanceError]:
+    async def index(
+        self, batch: Sequence[FakePrepared], event: Event | None
+    ) -> list[StoredInstance | RefusedInstanceError]:
         self.index_calls += 1
         if self.full_at_index is not None and self.index_calls >= self.full_at_index:
             raise StorageFullError("The disk is full.")
