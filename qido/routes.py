@@ -1,5 +1,6 @@
 """Search transactions: the URL table and the handler (PS3.18 §10.6), relative to a DICOMweb root."""
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from archive.attributes import ATTRIBUTES, Level
+from archive.database.engine import Connection, Database
 from archive.dicomweb.charset import check_charset
 from archive.dicomweb.media_types import Offer, negotiate
 from archive.dicomweb.multipart_response import Envelope
@@ -16,7 +18,9 @@ from archive.dicomweb.payload import JSON, TO_XML, XML, Answer, root_of, send_an
 from archive.dicomweb.targets import PublicRoot, SeriesTarget, StudyTarget
 from archive.dicomweb.transactions import Handler, Transaction
 from archive.dicomweb.warnings import remaining_warning, warning_values
-from archive.index.search import search
+from archive.errors import SearchTooBroadError
+from archive.index.query import Query
+from archive.index.search import TIME_LIMIT_S, search
 from archive.resources import DATABASE, NO_MATCH_IS_204, STRICT_ACCEPT
 from archive.scope import Scope
 from auth.access import scope_of
@@ -25,6 +29,9 @@ from qido.results import Attributes, Presentation
 
 SCOPE_OF: web.AppKey[Callable[[web.Request], Scope]] = web.AppKey("scope_of")
 """What a request may see, where it is not `auth.access.scope_of` that says so."""
+QUICK_S = 0.003
+QUICK_ROWS = 101
+"""How long, and for how many results, the loop itself searches before a thread does."""
 OFFERS = (Offer(JSON), Offer(XML, multipart=True, rank=1), Offer("application/json", rank=2))
 
 
@@ -77,13 +84,12 @@ async def _search(request: web.Request, resource_of: Callable[[], Resource]) -> 
     presentation = Presentation.of(resource, root, asked.fields)
     query = replace(asked.query, with_documents=presentation.needs_documents)
 
-    def find(connection: object) -> _Found:
-        result = search(scope, connection, query)  # type: ignore[arg-type]  # qido knows no database library
+    def find(connection: Connection, query: Query, limit_s: float = TIME_LIMIT_S) -> _Found:
+        result = search(scope, connection, query, limit_s=limit_s)
         objects = presentation.objects(result.matches)
         return _Found(objects, orjson.dumps(objects) if not offer.multipart else b"", result.remaining)
 
-    database = request.config_dict[DATABASE]
-    found = await (database.keyed(find) if query.is_by_uid else database.read(find))
+    found = await _find(request.config_dict[DATABASE], find, query)
     warnings = _warnings(root, asked.warnings, found.remaining)
     if offer.multipart:
         return _send_xml(request, found, warnings)
@@ -91,6 +97,22 @@ async def _search(request: web.Request, resource_of: Callable[[], Resource]) -> 
         return _nothing(warnings)
     tag = hashlib.blake2b(found.body, digest_size=20).hexdigest()
     return await send_answer(request, Answer(found.body, offer.media_type, etag=tag, warnings=warnings))
+
+
+async def _find(database: Database, find: Callable[..., _Found], query: Query) -> _Found:
+    """Search in the loop for a moment, as most searches take no longer; else in a thread, and from the beginning.
+
+    A thread would have to take turns with the loop at every row, and both would wait.
+    """
+    if query.is_by_uid:
+        return await database.keyed(find, query)
+    quick = replace(query, limit=min(query.limit, QUICK_ROWS))
+    if not query.with_documents:
+        with contextlib.suppress(SearchTooBroadError):
+            found = await database.keyed(find, quick, QUICK_S)
+            if quick.limit == query.limit or found.remaining <= 0:
+                return found
+    return await database.read(find, query)
 
 
 def _negotiate(request: web.Request, pairs: Pairs) -> Offer:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from archive.errors import BadRequestError
 from archive.identifiers import is_uid
-from archive.index.matching import NUMERIC, WILDCARD_VRS
-from archive.index.query import MULTIPLE, Condition, Key, Matching
+from archive.index.matching import WILDCARD_VRS
+from archive.index.query import MULTIPLE, NUMERIC, Condition, Key, Matching
 
 EMPTY_VALUE = '""'
 MAXIMUM_UIDS = 1_000

@@ -16,12 +16,14 @@ from archive.database.index_tables import instance_metadata, instances, sequence
 from archive.index import patterns
 from archive.index.columns import COLUMNS, DOCUMENTS, NAME_COLUMNS
 from archive.index.copies import is_original
+from archive.index.forms import bound
 from archive.index.moment_matching import in_moments, in_range
 from archive.index.name_matching import name_matches
 from archive.index.patterns import Text, Truth
 from archive.index.query import (
     MODALITIES_IN_STUDY,
     MULTIPLE,
+    NUMERIC,
     SOP_CLASSES_IN_STUDY,
     Condition,
     Key,
@@ -31,7 +33,6 @@ from archive.index.query import (
 from archive.scope import Scope
 
 MODALITY = Key(("00080060",), "CS")
-NUMERIC = frozenset({"IS", "DS", "US", "SS", "UL", "SL", "UV", "SV", "FL", "FD"})
 WILDCARD_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 """PS3.4 C.2.2.2.4: of these representations values may hold wildcards."""
 
@@ -55,9 +56,9 @@ def where(scope: Scope, query: Query) -> list[Truth]:
     """All that must hold for a row of the query's level, joined with the levels above it."""
     conditions = _in_scope(scope, query.level)
     if query.study_uid is not None:
-        conditions.append(studies.c.study_uid == query.study_uid)
+        conditions.append(studies.c.study_uid == bound(query.study_uid))
     if query.series_uid is not None:
-        conditions.append(series.c.series_uid == query.series_uid)
+        conditions.append(series.c.series_uid == bound(query.series_uid))
     above = [condition for condition in query.conditions if condition.key.level <= query.level]
     below = [condition for condition in query.conditions if condition.key.level > query.level]
     conditions += _all_of(scope, above)
@@ -185,7 +186,7 @@ def compare(column: Text, condition: Condition) -> Truth:
         return sa.or_(*(matches(column, value) for value in values))
     if key.tag in MULTIPLE and key.vr != "UI":
         return sa.or_(*(patterns.contains_value(column, value) for value in values))
-    return column == values[0] if len(values) == 1 else column.in_(values)
+    return column == bound(values[0]) if len(values) == 1 else column.in_([bound(value) for value in values])
 
 
 def _in_items(path: tuple[str, ...], conditions: Sequence[Condition]) -> list[Truth]:

@@ -33,6 +33,9 @@ MULTIPLE = frozenset(
 )  # fmt: skip
 """Those of the matching keys that may have several values (PS3.6); any other key is matched as one text."""
 
+NUMERIC = frozenset({"IS", "DS", "US", "SS", "UL", "SL", "UV", "SV", "FL", "FD"})
+"""Representations that are compared as numbers."""
+
 
 class Matching(Enum):
     """How values are held against an attribute. Of an attribute's several values one must match."""

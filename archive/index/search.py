@@ -1,7 +1,11 @@
-"""Search the index (PS3.18 §10.6). The scope is the first argument, and part of the SQL."""
+"""Search the index (PS3.18 §10.6). The scope is the first argument, and part of the SQL.
+
+A statement is built once for each form of search and kept: to build it takes longer than to find a study by a key.
+"""
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +16,7 @@ from archive.database.index_tables import instance_metadata, instances, series, 
 from archive.database.snapshots import kept_while_unchanged
 from archive.errors import SearchTooBroadError
 from archive.index import patterns
+from archive.index.forms import form_of
 from archive.index.matching import hides_within_studies, visible, where
 from archive.index.query import (
     MAXIMUM_DOCUMENT_BYTES,
@@ -48,6 +53,11 @@ _ORDER: dict[Level, tuple[sa.ColumnElement[Any], ...]] = {
 """Studies come newest first, all else in the order in which it was stored: the same order every time (§8.3.4.4)."""
 
 
+KEPT_STATEMENTS = 256
+MAXIMUM_KEPT_VALUES = 32
+"""Forms of search whose statements are kept, and how many values each may hold."""
+
+
 def search(scope: Scope, connection: sa.Connection, query: Query, *, limit_s: float = TIME_LIMIT_S) -> SearchResult:
     """One page of what matches within the scope; what lies behind it is counted.
 
@@ -58,7 +68,7 @@ def search(scope: Scope, connection: sa.Connection, query: Query, *, limit_s: fl
     """
     try:
         with time_limit(connection, limit_s):
-            rows, is_all = _page(connection.execute(statement_of(scope, query)), query)
+            rows, is_all = _page(connection.execute(*_prepared(scope, query)), query)
             remaining = 0 if is_all else _count(scope, connection, query) - query.offset - len(rows)
     except TimeoutError as error:
         raise SearchTooBroadError(
@@ -69,8 +79,34 @@ def search(scope: Scope, connection: sa.Connection, query: Query, *, limit_s: fl
 
 def statement_of(scope: Scope, query: Query) -> sa.Select[*tuple[Any, ...]]:
     """The page in SQL, and one row more, which tells whether there is a rest to be counted."""
-    selected = _selection(scope, query).where(*where(scope, query)).order_by(*_ORDER[query.level])
-    return selected.limit(query.limit + 1).offset(query.offset)
+    statement, values = _prepared(scope, query)
+    return statement.params(**values)
+
+
+def _prepared(scope: Scope, query: Query) -> tuple[sa.Select[*tuple[Any, ...]], dict[str, Any]]:
+    """The statement, and the values for its parameters."""
+    form, values = form_of(query)
+    build = _statement if _is_small(scope, form) else _statement.__wrapped__
+    statement = build(scope, replace(form, limit=0, offset=0))
+    return statement, values | {"rows": query.limit + 1, "skipped": query.offset}
+
+
+def _is_small(scope: Scope, form: Query) -> bool:
+    """Whether the statement is worth keeping: one with hundreds of UIDs hardly comes again, and takes room."""
+    values = sum(len(one.values) for one in form.conditions) + len(scope.study_uids or ())
+    return values <= MAXIMUM_KEPT_VALUES
+
+
+@lru_cache(KEPT_STATEMENTS)
+def _statement(scope: Scope, form: Query) -> sa.Select[*tuple[Any, ...]]:
+    selected = _selection(scope, form).where(*where(scope, form)).order_by(*_ORDER[form.level])
+    rows, skipped = sa.bindparam("rows", type_=sa.Integer), sa.bindparam("skipped", type_=sa.Integer)
+    return selected.limit(rows).offset(skipped)
+
+
+@lru_cache(KEPT_STATEMENTS)
+def _counting(scope: Scope, form: Query) -> sa.Select[int]:
+    return sa.select(sa.func.count()).select_from(_TABLES[form.level]).where(*where(scope, form))
 
 
 def _page(rows: Iterable[Row], query: Query) -> tuple[list[Row], bool]:
@@ -91,8 +127,9 @@ def _count(scope: Scope, connection: sa.Connection, query: Query) -> int:
     unpaged = replace(query, limit=0, offset=0, with_documents=False, with_sop_classes=False)
 
     def count() -> int:
-        counted = sa.select(sa.func.count()).select_from(_TABLES[query.level]).where(*where(scope, query))
-        return connection.execute(counted).scalar_one()
+        form, values = form_of(unpaged)
+        build = _counting if _is_small(scope, form) else _counting.__wrapped__
+        return int(connection.execute(build(scope, form), values).scalar_one())
 
     return kept_while_unchanged(connection, (scope, unpaged), count)
 
