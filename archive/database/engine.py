@@ -25,6 +25,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from archive.database.snapshots import KeptResults, share_results
 from archive.errors import BusyError, StorageFullError, StoreError
 
 P = ParamSpec("P")
@@ -149,8 +150,11 @@ class _told_plainly:  # noqa: N801 - used as a statement, like contextlib's own
 def _prepare(engine: sa.Engine, *, writing: bool) -> None:
     """Set the pragmas of each new connection and make transactions begin where SQLAlchemy says they do."""
 
+    kept = KeptResults()
+
     @sa.event.listens_for(engine, "connect")
-    def connect(connection: Any, _record: object) -> None:
+    def connect(connection: Any, record: Any) -> None:
+        share_results(record.info, kept)
         connection.isolation_level = None  # the driver begins nothing by itself
         cursor = connection.cursor()
         # FULL: a commit survives a power cut. The default says so too; this says it aloud.

@@ -43,6 +43,18 @@ studies = sa.Table(
     sa.Index("ix_studies_newest", "StudyDate", "id", "instance_count"),
 )
 
+index_totals = sa.Table(
+    "index_totals",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("study_count", sa.BigInteger, nullable=False),
+    sa.Column("series_count", sa.BigInteger, nullable=False),
+    sa.Column("instance_count", sa.BigInteger, nullable=False),
+)
+"""One row, which triggers hold up to date: what all studies hold together, copies for shares among them. `version`
+changes with every transaction that changes a study, or makes a study a copy."""
+
 study_text = sa.table(
     "study_text",
     sa.column("rowid", sa.Integer),

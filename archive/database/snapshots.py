@@ -1,34 +1,59 @@
-"""Keep what was computed for as long as nobody writes."""
+"""Keep what was computed from the index for as long as nothing of it changes."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from threading import Lock
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from archive.database.index_tables import index_totals
+
 T = TypeVar("T")
 
-MAXIMUM_KEPT = 64
-"""Results kept for each connection."""
+MAXIMUM_KEPT = 256
+"""Results kept, of all connections that share them."""
 _INFO_KEY = "kept_results"
+_VERSION = sa.select(index_totals.c.version)
+
+
+class KeptResults:
+    """Results by the version of the index and what was asked; the least recently used ones go."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._results: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def find(self, key: Hashable) -> tuple[bool, Any]:
+        """Whether it is there, and what it is."""
+        with self._lock:
+            if key not in self._results:
+                return False, None
+            self._results.move_to_end(key)
+            return True, self._results[key]
+
+    def keep(self, key: Hashable, result: object) -> None:
+        with self._lock:
+            self._results[key] = result
+            if len(self._results) > MAXIMUM_KEPT:
+                self._results.popitem(last=False)
+
+
+def share_results(info: dict[Any, Any], kept: KeptResults) -> None:
+    """Let a connection, whose `info` it is, keep its results with others."""
+    info[_INFO_KEY] = kept
 
 
 def kept_while_unchanged(connection: sa.Connection, key: Hashable, compute: Callable[[], T]) -> T:
-    """The result for `key`: kept with this connection until another one has changed the database.
+    """The result for `key`: kept until a study changes. What is written elsewhere, as to the trail, changes nothing.
 
-    Only for connections that do not write themselves, and inside a transaction that has read already: then the version
-    is that of what the transaction sees.
+    The version is that of what the connection's transaction sees.
     """
-    version = connection.exec_driver_sql("PRAGMA data_version").scalar_one()
-    kept_version, results = connection.info.get(_INFO_KEY, (None, OrderedDict[Hashable, Any]()))
-    if kept_version != version:
-        results = OrderedDict()
-        connection.info[_INFO_KEY] = (version, results)
-    if key in results:
-        results.move_to_end(key)
-        found: T = results[key]
-        return found
-    computed = results[key] = compute()
-    if len(results) > MAXIMUM_KEPT:
-        results.popitem(last=False)
-    return computed
+    kept: KeptResults = connection.info.setdefault(_INFO_KEY, KeptResults())
+    versioned = (connection.execute(_VERSION).scalar_one(), key)
+    is_there, found = kept.find(versioned)
+    if not is_there:
+        found = compute()
+        kept.keep(versioned, found)
+    result: T = found
+    return result

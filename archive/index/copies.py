@@ -27,6 +27,10 @@ _COPY_IDS = sa.select(_copies.c.id).where(_copies.c.study_uid.in_(_COPY_UIDS))
 """Not a join: SQLite, which has no statistics of an empty table, would look for a share of every study."""
 
 
+is_copy = studies.c.study_uid.in_(_COPY_UIDS)
+"""Whether a row of `studies` is a copy."""
+
+
 def is_original(study_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
     """Whether the study of this number is no copy; a condition that needs no row of `studies`."""
     return study_id.not_in(_COPY_IDS)

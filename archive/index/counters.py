@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from archive.database.index_tables import instances, series, studies
+from archive.attributes import Level
+from archive.database.index_tables import index_totals, instances, series, studies
+from archive.index.copies import is_copy
 
 _COUNT_STUDY = (
     sa.update(studies)
@@ -28,6 +30,17 @@ _COUNT_SERIES = (
         instance_count=series.c.instance_count + sa.bindparam("further_instances"), updated_ms=sa.bindparam("at_ms")
     )
 )
+
+
+_TOTALS = (
+    (index_totals.c.study_count, sa.func.count()),
+    (index_totals.c.series_count, sa.func.coalesce(sa.func.sum(studies.c.series_count), 0)),
+    (index_totals.c.instance_count, sa.func.coalesce(sa.func.sum(studies.c.instance_count), 0)),
+)
+_ALL = {
+    level: sa.select(total - sa.select(of_copies).where(is_copy, studies.c.instance_count > 0).scalar_subquery())
+    for level, (total, of_copies) in zip(Level, _TOTALS, strict=True)
+}
 
 
 @dataclass(slots=True)
@@ -64,6 +77,11 @@ def count_further(
 def modalities_in(text: str) -> Iterable[str]:
     """The single ones of a text that joins them by backslashes."""
     return filter(None, text.split("\\"))
+
+
+def count_all(connection: sa.Connection, level: Level) -> int:
+    """How many studies, series or instances there are; copies for shares are not counted."""
+    return int(connection.execute(_ALL[level]).scalar_one())
 
 
 def count_again(connection: sa.Connection, study_ids: Iterable[int], series_ids: Iterable[int]) -> None:

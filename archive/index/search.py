@@ -16,6 +16,7 @@ from archive.database.index_tables import instance_metadata, instances, series, 
 from archive.database.snapshots import kept_while_unchanged
 from archive.errors import SearchTooBroadError
 from archive.index import patterns
+from archive.index.counters import count_all
 from archive.index.forms import form_of
 from archive.index.matching import hides_within_studies, visible, where
 from archive.index.query import (
@@ -125,6 +126,8 @@ def _page(rows: Iterable[Row], query: Query) -> tuple[list[Row], bool]:
 def _count(scope: Scope, connection: sa.Connection, query: Query) -> int:
     """How many match, whatever the page; counted anew only when something was stored since."""
     unpaged = replace(query, limit=0, offset=0, with_documents=False, with_sop_classes=False)
+    if scope == Scope.everything() and unpaged == Query(query.level, limit=0):
+        return count_all(connection, query.level)
 
     def count() -> int:
         form, values = form_of(unpaged)

@@ -7,9 +7,12 @@ import pytest
 import sqlalchemy as sa
 from search_builder import IndexBuilder
 
+from archive.attributes import Level
+from archive.audit import Action, Event, append
 from archive.database.index_tables import deleted_instances, instances, series, studies
+from archive.database.snapshots import KeptResults, kept_while_unchanged, share_results
 from archive.identifiers import Digest, InstanceUID, StudyUID
-from archive.index.counters import count_again
+from archive.index.counters import count_again, count_all
 from archive.index.deletion import Chain, Deletion, delete_instances, restore_instances
 from archive.index.writer import NewInstance, add_instances
 
@@ -58,6 +61,59 @@ def test_counters_equal_a_count_after_any_order_of_stores_deletions_and_restorat
                 add_instances(connection, batch, index.now_ms)
         kept, counted = recount(index)
         assert kept == counted
+        assert totals(index) == [len(kept[0]) - sum(not row[2] for row in kept[0]), *summed(kept[0])]
+
+
+def totals(index: IndexBuilder) -> list[int]:
+    with index.connect() as connection:
+        return [count_all(connection, level) for level in Level]
+
+
+def summed(of_studies: list[Any]) -> tuple[int, int]:
+    return sum(row[1] for row in of_studies), sum(row[2] for row in of_studies)
+
+
+def test_totals_leave_out_what_is_a_copy_for_a_share(index: IndexBuilder) -> None:
+    index.add("1", "1", "1")
+    index.add("2", "1", "1")
+    index.add("2", "2", "1")
+    assert totals(index) == [2, 3, 3]
+    with index.engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO share_studies VALUES ('share', '1.2.1', '1.2.2')")
+    assert totals(index) == [1, 1, 1]
+
+
+def test_what_was_computed_is_kept_until_a_study_changes_whatever_else_is_written(index: IndexBuilder) -> None:
+    computed: list[int] = []
+
+    def ask() -> int:
+        def count() -> int:
+            computed.append(1)
+            return len(computed)
+
+        with index.connect() as connection:
+            return kept_while_unchanged(connection, "key", count)
+
+    index.add("1")
+    share_all(index)
+    assert (ask(), ask()) == (1, 1)
+    with index.engine.begin() as connection:
+        append(connection, [Event(Action.VIEW, "machine", "m")], index.now_ms)
+    assert ask() == 1
+    index.add("1")
+    assert ask() == 2
+    with index.engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO share_studies VALUES ('share', '1.2.9', '1.2.1')")
+    assert ask() == 3
+
+
+def share_all(index: IndexBuilder) -> None:
+    """Give every connection of the index the same kept results, as the server's have."""
+    kept = KeptResults()
+
+    @sa.event.listens_for(index.engine, "checkout")
+    def checkout(_connection: object, record: Any, _proxy: object) -> None:
+        share_results(record.info, kept)
 
 
 def test_one_batch_of_many_series_is_counted_once_each(index: IndexBuilder) -> None:
