@@ -1,6 +1,7 @@
 # make run     start Lightbox on ./data with sample studies and print a link to open
 # make test    every gate and test, as continuous integration runs them
-# make bench   measure Lightbox, Orthanc and nginx side by side, into conformance/BENCH.md (about eight minutes)
+# make bench   measure Lightbox, Orthanc and nginx side by side, into conformance/BENCH.md, and how latency grows with the
+#              archive, into conformance/GROWTH.md (about fifteen minutes)
 # make format  put the code in its format
 # make clean   remove what the commands above made, but never ./data
 
@@ -20,8 +21,9 @@ test:
 	@$(WITH_VENV) python .ci/check
 
 bench:
-	@.ci/setup test
+	@.ci/setup bench
 	@$(WITH_VENV) python -m conformance.bench --out conformance/BENCH.md
+	@$(WITH_VENV) python -m conformance.bench growth --out conformance/GROWTH.md
 
 format:
 	@.ci/setup test

@@ -1,6 +1,6 @@
 """`python -m conformance.bench --base URL --token T [--json]` measures one server.
 
-Without `--base` it starts Lightbox, Orthanc and nginx and measures them side by side.
+Without `--base` it starts Lightbox, Orthanc and nginx and measures them side by side. `growth`: see growth.py.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
+from conformance.bench import growth
 from conformance.bench.measure import (
     NGINX_FILES,
     Result,
@@ -30,6 +32,8 @@ from conformance.bench.workloads import Server, read_workloads, store_workloads
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; print a table or JSON, or write it to a file."""
+    if (arguments if arguments is not None else sys.argv[1:])[:1] == ["growth"]:
+        return growth.main((arguments if arguments is not None else sys.argv[1:])[1:])
     parser = argparse.ArgumentParser(prog="conformance.bench", description=__doc__)
     parser.add_argument("--base", help="the DICOMweb root of a server to measure; it is filled with test objects")
     parser.add_argument("--token", default="", help="sent as Authorization: Bearer")

@@ -24,7 +24,8 @@ SIDE = 512
 SERIES_INSTANCES = 500
 FRAMES = 100
 COLD_INSTANCES = 120
-SMALL_STUDIES = 200
+SMALL_STUDIES = 1_000
+"""For searches; as many as every server that is compared takes in within a minute."""
 J2K, JPEG_LS, RLE, HTJ2K = (
     "1.2.840.10008.1.2.4.90",
     "1.2.840.10008.1.2.4.80",

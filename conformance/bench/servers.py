@@ -40,11 +40,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def lightbox(workers: int) -> Iterator[Server]:
-    """Run Lightbox with a token that may read and store."""
+def lightbox(workers: int, data: str | None = None) -> Iterator[Server]:
+    """Run Lightbox with a token that may read and store, on a new folder or on one that is filled already."""
     command = (sys.executable, "-m", "archive.cli")
     port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as new_folder:
+        folder = data or new_folder
         made = (*command, "token", "create", "--data", folder, "--role", "read", "--role", "store", "bench")
         token = subprocess.run(made, check=True, capture_output=True, text=True).stdout.split()[-1]  # noqa: S603 - our own command
         served = (*command, "serve", "--data", folder, "--port", str(port), "--workers", str(workers))

@@ -147,10 +147,17 @@ def _search_workloads(corpus: Corpus) -> list[Workload]:
         "one week": ["StudyDate=20260101-20260107&limit=100"],
         "name prefix": ["PatientName=BENCHNAME01*&limit=100"],
         "name infix": ["PatientName=*NAME01*&limit=100"],
+        "fuzzy name": ["PatientName=BENCHNAME0100&fuzzymatching=true&limit=100"],
         "page 1": ["limit=50"],
-        "page 2": ["limit=50&offset=50"],
+        "page 9": ["limit=50&offset=400"],
     }
     return [
-        Workload(f"QIDO {key}", 8, tuple(f"/studies?{query}" for query in each), JSON, limited=False)
+        Workload(
+            f"QIDO {key}, {len(corpus.small):,} studies",
+            8,
+            tuple(f"/studies?{query}" for query in each),
+            JSON,
+            limited=False,
+        )
         for key, each in queries.items()
     ]
