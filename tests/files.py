@@ -55,3 +55,10 @@ def related(parts: list[bytes], media_type: str = "application/dicom") -> tuple[
     head = f"--{boundary}\r\nContent-Type: {media_type}\r\n\r\n".encode()
     body = b"".join(head + part + b"\r\n" for part in parts) + f"--{boundary}--\r\n".encode()
     return body, f'multipart/related; type="{media_type}"; boundary={boundary}'
+
+
+def parts_of_related(body: bytes, content_type: str) -> list[bytes]:
+    """Contents of the parts of a multipart/related answer."""
+    boundary = content_type.partition("boundary=")[2].strip('"').encode()
+    parts = (b"\r\n" + body).split(b"\r\n--" + boundary)[1:-1]
+    return [part.partition(b"\r\n\r\n")[2] for part in parts]

@@ -1,7 +1,8 @@
 """A stored instance as a file in Explicit VR Little Endian, made while it is sent."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from typing import Any
 
 from aiohttp import web
 
@@ -24,19 +25,28 @@ async def explicit_file(request: web.Request, instance: Instance) -> AsyncIterat
     with request.app[STORE].contents(instance.digest) as data:
         plan = await asyncio.to_thread(plan_explicit, data, facts)
         for piece in plan.pieces:
-            if isinstance(piece, bytes):
-                yield piece
-            elif isinstance(piece, StoredValue):
-                async for chunk in _stored(request, instance, plan, piece):
-                    yield chunk
-            else:
+            if isinstance(piece, DecodedFrames):
                 async for chunk in _decoded(request, instance, piece):
                     yield chunk
+            else:
+                async for chunk in _plain(request, instance, plan, piece):
+                    yield chunk
 
 
-async def _stored(
-    request: web.Request, instance: Instance, plan: ExplicitFile, value: StoredValue
+async def plain_pieces(request: web.Request, instance: Instance, plan: ExplicitFile) -> AsyncIterator[bytes]:
+    """The pieces of a plan without frames."""
+    for piece in plan.pieces:
+        if not isinstance(piece, DecodedFrames):
+            async for chunk in _plain(request, instance, plan, piece):
+                yield chunk
+
+
+async def _plain(
+    request: web.Request, instance: Instance, plan: ExplicitFile, value: bytes | StoredValue
 ) -> AsyncIterator[bytes]:
+    if isinstance(value, bytes):
+        yield value
+        return
     if plan.in_file and not value.swapped_vr:
         async for chunk in span_chunks(request.app[STORE], instance.digest, (value.span,)):
             yield chunk
@@ -49,15 +59,24 @@ async def _decoded(request: web.Request, instance: Instance, place: DecodedFrame
     """All frames, decoded a few ahead of the one that is sent."""
     pool, joiner = request.app[PIXELS], FrameJoiner(place)
     source = await frame_source(request.app[STORE], instance)
+    frames = frames_ahead(lambda index: pool.native_frame(source, index), range(place.count))
+    async for frame in frames:
+        yield joiner.add(frame)
+    yield joiner.finish()
+
+
+async def frames_ahead(
+    make: Callable[[int], Coroutine[Any, Any, bytes]], frame_indexes: Iterable[int]
+) -> AsyncIterator[bytes]:
+    """Frames in order, a few of them being made while one is sent."""
     running: list[asyncio.Task[bytes]] = []
     try:
-        for frame_index in range(place.count):
-            running.append(asyncio.create_task(pool.native_frame(source, frame_index)))
+        for frame_index in frame_indexes:
+            running.append(asyncio.create_task(make(frame_index)))
             if len(running) == FRAMES_AHEAD:
-                yield joiner.add(await running.pop(0))
+                yield await running.pop(0)
         while running:
-            yield joiner.add(await running.pop(0))
+            yield await running.pop(0)
     finally:
         for task in running:
             task.cancel()
-    yield joiner.finish()

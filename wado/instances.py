@@ -18,6 +18,7 @@ from auth.access import scope_of
 from wado.blobs import verified_chunks
 from wado.bulkdata import bulk_offer, send_bulk_data
 from wado.containers import ZIP_OFFER, send_zip
+from wado.encoded import encoded_file
 from wado.explicit import explicit_file
 from wado.finding import negotiation_of, require_instance, require_instances
 from wado.handing import HANDED, hand_over
@@ -103,14 +104,16 @@ def _head(request: web.Request, instance: Instance, offer: Offer) -> PartHead:
 async def _content(request: web.Request, instance: Instance, offer: Offer) -> bytes | AsyncIterable[bytes]:
     if _is_stored(instance, offer):
         return verified_chunks(request.app[STORE], instance)
-    if offer.transfer_syntax_uid != EXPLICIT_VR_LE:
+    if offer.transfer_syntax_uid is None:
         raise NotAcceptableError
+    if offer.transfer_syntax_uid != EXPLICIT_VR_LE:
+        return encoded_file(request, instance, offer.transfer_syntax_uid)
     return explicit_file(request, instance)
 
 
 async def send_file(request: web.Request, instance: Instance, offer: Offer) -> web.StreamResponse:
     """Send one instance as the whole body."""
-    tag = quoted_etag(instance.digest if _is_stored(instance, offer) else f"{instance.digest}-explicit")
+    tag = quoted_etag(instance.digest if _is_stored(instance, offer) else f"{instance.digest}-{_form_of(offer)}")
     headers = {
         "Content-Type": offer.part_content_type,
         "Content-Location": _head(request, instance, offer).content_location or "",
@@ -134,6 +137,11 @@ async def send_file(request: web.Request, instance: Instance, offer: Offer) -> w
         await response.write(chunk)
     await response.write_eof()
     return response
+
+
+def _form_of(offer: Offer) -> str:
+    syntax = offer.transfer_syntax_uid
+    return "explicit" if syntax == EXPLICIT_VR_LE or syntax is None else syntax
 
 
 async def _once(content: bytes) -> AsyncIterable[bytes]:

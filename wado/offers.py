@@ -54,6 +54,7 @@ def object_offers(instance: Instance, *, single: bool) -> list[Offer]:
     syntaxes = [(stored, AS_STORED)]
     if stored != EXPLICIT_VR_LE and is_expressible(instance):
         syntaxes.insert(0, (EXPLICIT_VR_LE, DECODED))
+    syntaxes += [(target, ENCODED) for target in _encoded_syntaxes(instance)]
     offers = []
     for syntax, rank in syntaxes:
         stands_in = syntax == stored and instance.frames.layout is FrameLayout.WHOLE
@@ -61,6 +62,17 @@ def object_offers(instance: Instance, *, single: bool) -> list[Offer]:
         if single:
             offers.append(Offer(DICOM, syntax, multipart=False, rank=rank, stands_in=stands_in))
     return offers
+
+
+def _encoded_syntaxes(instance: Instance) -> list[str]:
+    """Syntaxes that all frames of the instance can be encoded in."""
+    if instance.pixels is None or instance.frames.layout in (FrameLayout.NONE, FrameLayout.WHOLE):
+        return []
+    stored = instance.transfer_syntax_uid
+    return [target for target in _targets(stored, instance.pixels) if target not in (EXPLICIT_VR_LE, stored)]
+
+
+_targets = lru_cache(maxsize=1024)(targets_of)
 
 
 def is_expressible(instance: Instance) -> bool:

@@ -169,7 +169,7 @@ def complete_file(data: Buffer, limits: Limits = Limits()) -> ExplicitFile:  # n
 
 def _plan(data: Buffer, meta: FileMeta, decoded: PixelFacts | None, limits: Limits) -> ExplicitFile:
     dataset = dataset_elements(data, meta, limits)
-    writer = _Writer(dataset.data, decoded, big_endian=dataset.big_endian)
+    writer = FileWriter(dataset.data, decoded, big_endian=dataset.big_endian)
     writer.uids[SOP_CLASS_UID] = meta.media_storage_sop_class_uid
     writer.uids[SOP_INSTANCE_UID] = meta.media_storage_sop_instance_uid
     writer.write(dataset.events)
@@ -218,8 +218,8 @@ def short_element(tag: int, vr: str, value: bytes) -> bytes:
     return element_head(tag, vr, len(value)) + value
 
 
-class _Writer:
-    """Turns the events of the stored dataset into pieces."""
+class FileWriter:
+    """Turns the events of the stored dataset into pieces. `decoded`: what takes the place of the pixel data."""
 
     def __init__(self, data: Buffer, decoded: PixelFacts | None, *, big_endian: bool) -> None:
         self.uids: dict[int, str] = {}
@@ -228,7 +228,7 @@ class _Writer:
         self._big = big_endian
         self._pieces: list[Piece] = []
         self._text = bytearray()
-        self._replaced = _image_pixel(decoded) if decoded is not None else {}
+        self._replaced = image_pixel(decoded) if decoded is not None else {}
         self._pending = sorted(self._replaced)
         self._open: list[int] = []
         self._icon_begins: int | None = None
@@ -310,13 +310,18 @@ class _Writer:
         if self._open and self._open[0] == ICON_IMAGE_SEQUENCE:
             self._icon_is_compressed = True
             return
-        if tag != PIXEL_DATA or self._open or self._decoded is None:
+        if tag != PIXEL_DATA or self._open:
             raise NotAcceptableError
         self._insert_before(tag)
+        self._put_frames()
+
+    def _put_frames(self) -> None:
+        """Write what takes the place of the pixel data."""
+        if self._decoded is None:
+            raise NotAcceptableError
         frames = _decoded_frames(self._decoded)
-        self._text += element_head(
-            tag, "OW" if self._decoded.bits_allocated > 8 else "OB", padded_length(frames.length_bytes)
-        )
+        vr = "OW" if self._decoded.bits_allocated > 8 else "OB"
+        self._text += element_head(PIXEL_DATA, vr, padded_length(frames.length_bytes))
         self._flush()
         self._pieces.append(frames)
         self._text += bytes(frames.length_bytes % 2)
@@ -335,7 +340,7 @@ def _decoded_frames(facts: PixelFacts) -> DecodedFrames:
     return DecodedFrames(facts.number_of_frames, bits)
 
 
-def _image_pixel(facts: PixelFacts) -> dict[int, bytes]:
+def image_pixel(facts: PixelFacts) -> dict[int, bytes]:
     """The elements that say what the decoded samples are (PS3.3 C.7.6.3), by tag."""
     photometric = even(facts.photometric_interpretation.encode(), b" ")
     elements_by_tag = {0x00280004: short_element(0x00280004, "CS", photometric), 0x00280006: b""}

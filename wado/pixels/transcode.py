@@ -84,6 +84,8 @@ class Transcoding:
     name: str
     lossless: bool
     target: Target | None = None
+    method: str = ""
+    """Lossy Image Compression Method (PS3.3 C.7.6.1.1.5.1) of what is encoded here."""
 
 
 _BYTES_AND_WORDS = frozenset((8, 16))
@@ -119,6 +121,7 @@ TRANSCODINGS: tuple[Transcoding, ...] = (
             signed=False,
             lossy=True,
         ),
+        "ISO_10918_1",
     ),
     Transcoding(DEFLATED_FRAMES, "Deflated Image Frame", True),
     Transcoding(JPEG_EXTENDED, "JPEG Extended, 12 bits", False),
@@ -164,6 +167,16 @@ def targets_of(transfer_syntax_uid: str, facts: PixelFacts) -> tuple[str, ...]:
     return tuple(found)
 
 
+def transcoding_of(transfer_syntax_uid: str) -> Transcoding | None:
+    """The row of a syntax; None where it is not decoded."""
+    return _ROWS.get(transfer_syntax_uid)
+
+
+def loses(source: str, target: str) -> bool:
+    """Whether a frame of this syntax becomes an approximation of what it was, once it is given in the target."""
+    return is_lossy(target) and (source, target) not in RECOMPRESSIONS
+
+
 def is_lossy(transfer_syntax_uid: str) -> bool:
     """Whether a frame encoded in this syntax here is an approximation."""
     row = _ROWS.get(transfer_syntax_uid)
@@ -174,8 +187,10 @@ def facts_after(facts: PixelFacts, transfer_syntax_uid: str, target: str = EXPLI
     """The Image Pixel module once frames of this syntax are given in the target's, native by default.
 
     JPEG's YBR is given as RGB, as pydicom's decoded array is; lossless syntaxes keep their colour space. Samples of
-    a pixel stand together. Floating point and 1-bit images keep everything.
+    a pixel stand together. Floating point and 1-bit images keep everything; so do coefficients that are coded anew.
     """
+    if (transfer_syntax_uid, target) in RECOMPRESSIONS:
+        return replace(facts, planar_configuration=0)
     changed = facts
     stated = facts.photometric_interpretation
     if transfer_syntax_uid not in NATIVE and facts.samples_per_pixel > 1:
