@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -11,7 +12,7 @@ from aiohttp import hdrs, web
 from archive.dicomweb.payload import root_of
 from archive.dicomweb.ranges import is_not_modified, quoted_etag
 from archive.dicomweb.targets import InstanceTarget
-from archive.errors import NotFoundError, UnprocessableError
+from archive.errors import BadRequestError, NotFoundError, UnprocessableError
 from archive.identifiers import InstanceUID, SeriesUID, is_uid
 from archive.instances import FrameLayout, Instance
 from archive.resources import STORE
@@ -27,20 +28,57 @@ SERIES_SEQUENCE, SERIES_UID = "00081115", "0020000E"
 IMAGE_SEQUENCE, INSTANCE_UID, FRAME_NUMBERS = "00081140", "00081155", "00081160"
 
 
+@dataclass(frozen=True, slots=True)
+class StatedFrame:
+    """A frame of an image, and the presentation state that it is drawn in."""
+
+    state: Instance
+    image: Instance
+    frame_index: int
+
+
 async def send_state(
     request: web.Request, scope: Scope, state: Instance, parameters: RenderParameters
 ) -> web.StreamResponse:
     """Send the picture. Raises NotFoundError when none of the images is there, or the scope may not see it."""
-    tag = quoted_etag(f"{state.digest[:32]}-{hashlib.sha256(parameters.cache_name().encode()).hexdigest()[:16]}")
-    path = InstanceTarget(state.study_uid, state.series_uid, state.instance_uid).path()
-    headers = {hdrs.ETAG: tag, hdrs.CONTENT_LOCATION: root_of(request).uri(f"{path}/rendered")}
     image, frame_index = await _first_image(request, scope, state)
+    path = InstanceTarget(state.study_uid, state.series_uid, state.instance_uid).path()
+    return await _send(request, StatedFrame(state, image, frame_index), parameters, path)
+
+
+async def require_state(request: web.Request, scope: Scope, target: InstanceTarget) -> Instance:
+    """The presentation state that a request names. Raises NotFoundError, BadRequestError when it is none."""
+    state = await require_instance(request, scope, target)
+    if state.sop_class_uid not in STATES:
+        raise BadRequestError("presentationUID names no presentation state.", parameter="presentationUID")
+    return state
+
+
+async def send_in_state(
+    request: web.Request, scope: Scope, stated: StatedFrame, parameters: RenderParameters
+) -> web.StreamResponse:
+    """Send a frame that the client chose. Raises BadRequestError when the state is for other images."""
+    attributes = orjson.loads(await require_metadata(request, scope, stated.state))
+    image = stated.image
+    if (image.series_uid, image.instance_uid) not in {(series, uid) for series, uid, _ in _referenced(attributes)}:
+        message = "The presentation state is not for this image."
+        raise BadRequestError(message, parameter="presentationUID")
+    path = InstanceTarget(image.study_uid, image.series_uid, image.instance_uid).path()
+    return await _send(request, stated, parameters, path)
+
+
+async def _send(
+    request: web.Request, stated: StatedFrame, parameters: RenderParameters, path: str
+) -> web.StreamResponse:
+    recipe = f"{stated.image.digest} {stated.frame_index} {parameters.cache_name()}"
+    tag = quoted_etag(f"{stated.state.digest[:32]}-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}")
+    headers = {hdrs.ETAG: tag, hdrs.CONTENT_LOCATION: root_of(request).uri(f"{path}/rendered")}
     if is_not_modified(request.headers.getall(hdrs.IF_NONE_MATCH, []), tag):
         return web.Response(status=304, headers=headers)
     store = request.app[STORE]
-    source = await frame_source(store, image)
-    state_source = StateSource(await asyncio.to_thread(store.path_of, state.digest), state.digest)
-    picture = await request.app[PIXELS].render_in_state(source, frame_index, parameters, state_source)
+    source = await frame_source(store, stated.image)
+    state_source = StateSource(await asyncio.to_thread(store.path_of, stated.state.digest), stated.state.digest)
+    picture = await request.app[PIXELS].render_in_state(source, stated.frame_index, parameters, state_source)
     return web.Response(body=picture, content_type=parameters.media_type, headers=headers)
 
 

@@ -8,7 +8,7 @@ from archive.dicomweb.charset import check_charset
 from archive.dicomweb.media_types import EXPLICIT_VR_LE, Negotiation, Offer
 from archive.dicomweb.targets import InstanceTarget
 from archive.errors import BadRequestError, NotAcceptableError, NotFoundError
-from archive.identifiers import parse_uid
+from archive.identifiers import InstanceUID, SeriesUID, parse_uid
 from archive.instances import FrameLayout, Instance
 from archive.resources import STRICT_ACCEPT
 from auth.access import scope_of
@@ -20,15 +20,14 @@ from wado.offers import DICOM, object_offers
 from wado.pixels.parameters import DEFAULT_QUALITY, GIF, RenderParameters, Viewport, Window
 from wado.rendered import SINGLE_FRAME_OFFERS, annotated, send_picture
 from wado.rendered_parameters import MAXIMUM_SIDE, parse_window
+from wado.states import StatedFrame, require_state, send_in_state
 
 UIDS = {"studyUID": "study", "seriesUID": "series", "objectUID": "instance"}
-NOT_OFFERED = {
-    "presentationUID": "Presentation states are not applied here; leave presentationUID out.",
-    "presentationSeriesUID": "Presentation states are not applied here; leave presentationSeriesUID out.",
-}
+STATE_UIDS = ("presentationSeriesUID", "presentationUID")
 PARAMETERS = (
     *("requestType", *UIDS, "contentType", "charset", "transferSyntax", "anonymize"),
     *("annotation", "rows", "columns", "region", "windowCenter", "windowWidth", "frameNumber", "imageQuality"),
+    *STATE_UIDS,
 )
 
 
@@ -37,7 +36,8 @@ async def retrieve_by_uri(request: web.Request) -> web.StreamResponse:
     scope = scope_of(request)
     query = request.query
     target = parse_target(query)
-    _refuse_what_is_not_offered(query)
+    state_target = _state_target(query, target)
+    _check_anonymize(query)
     check_charset(query.getall("charset", []))
     frame_number = _whole_number(query, "frameNumber")
     instance = await require_instance(request, scope, target)
@@ -54,10 +54,13 @@ async def retrieve_by_uri(request: web.Request) -> web.StreamResponse:
     if frame_number is not None and frame_number > instance.frames.count:
         raise NotFoundError("The instance has no such frame.", parameter="frameNumber")
     frames = [frame_number - 1] if frame_number is not None else [0]
-    if offer.media_type == GIF and frame_number is None:
+    if offer.media_type == GIF and frame_number is None and state_target is None:
         frames = list(range(instance.frames.count))
-    parameters = parse_picture(query, offer.media_type, instance)
-    return await send_picture(request, instance, frames, await annotated(request, scope, instance, parameters))
+    parameters = await annotated(request, scope, instance, parse_picture(query, offer.media_type, instance))
+    if state_target is None:
+        return await send_picture(request, instance, frames, parameters)
+    state = await require_state(request, scope, state_target)
+    return await send_in_state(request, scope, StatedFrame(state, instance, frames[0]), parameters)
 
 
 def parse_target(query: Mapping[str, str]) -> InstanceTarget:
@@ -69,13 +72,23 @@ def parse_target(query: Mapping[str, str]) -> InstanceTarget:
     return InstanceTarget.parse({variable: query[name] for name, variable in UIDS.items()})
 
 
-def _refuse_what_is_not_offered(query: Mapping[str, str]) -> None:
-    """Raise BadRequestError rather than show an image without what was asked for."""
-    for name, message in NOT_OFFERED.items():
-        if name in query:
-            raise BadRequestError(message, parameter=name)
+def _check_anonymize(query: Mapping[str, str]) -> None:
     if query.get("anonymize", "no") not in ("yes", "no"):
         raise BadRequestError("anonymize is yes or left out.", parameter="anonymize")
+
+
+def _state_target(query: Mapping[str, str], target: InstanceTarget) -> InstanceTarget | None:
+    """The presentation state that the image is asked for in. Raises BadRequestError naming the parameter.
+
+    Its window is the state's own, so that none can be given beside it.
+    """
+    if not any(name in query for name in STATE_UIDS):
+        return None
+    series_uid, instance_uid = (parse_uid(query.get(name, ""), name) for name in STATE_UIDS)
+    for name in ("windowCenter", "windowWidth"):
+        if name in query:
+            raise BadRequestError(f"{name} is not given together with presentationUID.", parameter=name)
+    return InstanceTarget(target.study_uid, SeriesUID(series_uid), InstanceUID(instance_uid))
 
 
 def _choose(request: web.Request, instance: Instance) -> Offer:

@@ -130,7 +130,7 @@ def test_reports_are_html_and_what_cannot_be_shown_is_a_file(served: Any) -> Non
         ("imageQuality", "101"),
         ("charset", "latin-1"),
         ("anonymize", "yes"),
-        ("presentationUID", "1.2"),
+        ("presentationSeriesUID", "1..2"),
         ("transferSyntax", "*"),
     ],
 )

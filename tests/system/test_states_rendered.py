@@ -78,3 +78,36 @@ def test_a_state_is_rendered_as_its_image_and_without_it_not_found(server: Serve
         shown = np.asarray(image)
     expected = np.rot90(255 - np.frombuffer(SAMPLES, np.uint8).reshape(2, 2), -1)
     np.testing.assert_array_equal(shown, expected)
+
+
+def test_wado_uri_draws_an_image_in_the_state_that_is_named(server: Server) -> None:
+    token, image_uid, state_uid, other = server.token("admin"), generate_uid(), generate_uid(), generate_uid()
+    store(server, token, state(image_uid, state_uid))
+    for uid in (image_uid, other):
+        store(server, token, part10(SOPInstanceUID=uid, PixelData=SAMPLES, WindowCenter="9999", WindowWidth="2"))
+
+    def ask(object_uid: str = image_uid, **more: str) -> requests.Response:
+        keys = {"requestType": "WADO", "studyUID": STUDY, "seriesUID": SERIES, "objectUID": object_uid}
+        keys |= {"presentationSeriesUID": STATES, "presentationUID": state_uid, "contentType": "image/png"} | more
+        headers = {"Authorization": f"Bearer {token}"}
+        return requests.get(
+            f"{server.dicomweb}/wado", {k: v for k, v in keys.items() if v}, headers=headers, timeout=60
+        )
+
+    answer = ask()
+    assert answer.status_code == 200, answer.text
+    assert np.array_equal(np.asarray(Image.open(BytesIO(answer.content))), _pixels(rendered(server, token, state_uid)))
+    for more, at_fault in (
+        ({"presentationSeriesUID": ""}, "presentationSeriesUID"),
+        ({"presentationUID": ""}, "presentationUID"),
+        ({"windowCenter": "4", "windowWidth": "4"}, "windowCenter"),
+        ({"presentationUID": image_uid, "presentationSeriesUID": SERIES}, "presentationUID"),
+        ({"object_uid": other}, "presentationUID"),
+    ):
+        refused = ask(**more)
+        assert (refused.status_code, refused.json()["parameter"]) == (400, at_fault)
+    assert ask(presentationUID="1.2.3.99").status_code == 404
+
+
+def _pixels(answer: requests.Response) -> np.ndarray:
+    return np.asarray(Image.open(BytesIO(answer.content)))
