@@ -32,12 +32,12 @@ MAXIMUM_ANIMATED = 300
 
 
 async def retrieve_rendered_study(request: web.Request) -> web.StreamResponse:
-    """One picture that stands for the study."""
+    """One picture that stands for the study; its first document where it has no image."""
     return await _render_first(request, StudyTarget.parse(request.match_info))
 
 
 async def retrieve_rendered_series(request: web.Request) -> web.StreamResponse:
-    """One picture that stands for the series."""
+    """One picture that stands for the series; its first document where it has no image."""
     return await _render_first(request, SeriesTarget.parse(request.match_info))
 
 
@@ -48,9 +48,8 @@ async def retrieve_rendered_instance(request: web.Request) -> web.StreamResponse
     """
     scope = scope_of(request)
     instance = await require_instance(request, scope, InstanceTarget.parse(request.match_info))
-    documents = document_offers(instance)
-    if documents:
-        return await render_document(request, instance, negotiation_of(request).choose(documents))
+    if document_offers(instance):
+        return await _render_document(request, instance)
     if instance.sop_class_uid in STATES:
         offer = negotiation_of(request).choose(SINGLE_FRAME_OFFERS)
         parameters = await annotated(request, scope, instance, parse_rendering(request.query, offer.media_type))
@@ -91,8 +90,21 @@ async def retrieve_thumbnail(request: web.Request) -> web.StreamResponse:
 
 async def _render_first(request: web.Request, target: StudyTarget | SeriesTarget) -> web.StreamResponse:
     scope = scope_of(request)
-    instance = _middle(await require_instances(request, scope, target))
+    instances = await require_instances(request, scope, target)
+    if not any(_is_drawable(one) for one in instances):
+        document = next((one for one in instances if document_offers(one)), None)
+        if document is not None:
+            return await _render_document(request, document)
+    instance = _middle(instances)
     return await _render(request, scope, instance, [instance.frames.count // 2])
+
+
+async def _render_document(request: web.Request, instance: Instance) -> web.StreamResponse:
+    return await render_document(request, instance, negotiation_of(request).choose(document_offers(instance)))
+
+
+def _is_drawable(instance: Instance) -> bool:
+    return instance.frames.layout not in (FrameLayout.NONE, FrameLayout.WHOLE)
 
 
 def _middle(instances: Sequence[Instance]) -> Instance:
@@ -100,7 +112,7 @@ def _middle(instances: Sequence[Instance]) -> Instance:
 
     Raises NotFoundError when none has one.
     """
-    drawable = [one for one in instances if one.frames.layout not in (FrameLayout.NONE, FrameLayout.WHOLE)]
+    drawable = [one for one in instances if _is_drawable(one)]
     if not drawable:
         raise NotFoundError("There is no picture of this.")
     return drawable[len(drawable) // 2]

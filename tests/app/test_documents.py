@@ -70,3 +70,19 @@ def test_a_structured_report_is_html_in_a_sandbox(served: Any) -> None:
     headers = answer.headers["ETag"]
     assert served.ask(url, accept="text/html").headers["ETag"] == headers
     assert served.ask(url, accept="application/pdf").status_code == 406
+
+
+def test_a_study_or_series_of_documents_alone_is_rendered_as_its_first_document(served: Any) -> None:
+    file, path = document(PDF, PixelData=None, Rows=None, Columns=None)
+    assert served.store(file).status_code == 200
+    study, series = path.split("/")[2], path.split("/")[4]
+    roots = (f"/studies/{study}", f"/studies/{study}/series/{series}")
+    for root in roots:
+        answer = served.ask(f"{root}/rendered", accept="*/*")
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/pdf")
+        assert answer.content == PDF
+        assert answer.headers["Content-Location"].endswith(path)
+        assert served.ask(f"{root}/rendered", accept="image/jpeg").status_code == 406
+    assert served.store(part10(StudyInstanceUID=study, SeriesInstanceUID=generate_uid())).status_code == 200
+    assert served.ask(f"{roots[0]}/rendered", accept="*/*").headers["Content-Type"] == "image/jpeg"
+    assert served.ask(f"{roots[1]}/rendered", accept="*/*").headers["Content-Type"] == "application/pdf"
