@@ -63,6 +63,14 @@ def _optional_key(keyword: str, value: str, finds: tuple[str, ...], probe: Probe
     expect(found == set(finds), f"found {sorted(found)}, expected {sorted(finds)}")
 
 
+def _birth_date(probe: Probe) -> None:
+    """All four patients are born on one day, so the day after tells whether the key is looked at."""
+    _optional_key("PatientBirthDate", "19700201", (), probe)
+    response = probe.search("/studies", {"PatientID": fill(OWN, probe), "PatientBirthDate": "19700131"})
+    found = labels(probe, matches(response)) & {"alpha", "beta", "gamma", "delta"}
+    expect(len(found) == 4, f"found {sorted(found)}, expected all four")
+
+
 def _ignored_key_warned(raw: str, probe: Probe) -> None:
     all_stored(probe)
     response = probe.search("/studies", {"PatientID": f"{probe.corpus.token}-1"}, raw)
@@ -161,8 +169,14 @@ CASES = (
         for keyword, value, finds in (
             ("StudyDescription", "Abdomen", ("beta",)),
             ("PatientSex", "M", ("gamma",)),
-            ("PatientBirthDate", "19700131", ("alpha", "beta", "gamma", "delta")),
         )
+    ),
+    _case(
+        "Q4-optional-PatientBirthDate",
+        "10.6.1.2",
+        OPT,
+        "A further attribute matches when the server has it as a key.",
+        _birth_date,
     ),
     *(
         _case(

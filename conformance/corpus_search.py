@@ -57,6 +57,7 @@ def _alpha(token: str) -> list[Sample]:
                 BodyPartExamined="HEAD",
                 FrameOfReferenceUID=f"{study.uid[:40]}1",
                 ImageComments=f"slice {index + 1}",
+                BurnedInAnnotation="NO",
             )
             dataset.add_new(0x00110010, "LO", "CONFORMANCE SUITE")
             dataset.add_new(0x00111001, "LO", f"private {token}")
