@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     accel_prefix: str = Field("", description="Internal location of nginx with the stored files; empty: none in front.")
     no_match_is_204: bool = Field(False, description="Answer an empty search by 204 (PS3.18 before CP-2473).")
     strict_accept: bool = Field(False, description="Answer requests without Accept by 406 (PS3.18 §8.7.5).")
+    idle_timeout_s: float = Field(75.0, gt=0, description="Longest wait for the whole head of a client's next request.")
     undo_days: float = Field(30.0, ge=0, description="Days for which what was deleted can be restored.")
     coerce: dict[str, str] = Field({}, description='Attributes set in all that is stored: {"InstitutionName": …}.')
     coerce_missing: dict[str, str] = Field({}, description="The same, where an instance has no value of its own.")

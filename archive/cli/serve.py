@@ -63,6 +63,8 @@ def run_server(settings: Settings, announce: Callable[[], None] = lambda: None) 
                 port=settings.port,
                 print=None,
                 access_log=None,
+                # aiohttp closes a connection when this has passed without a whole head, however its bytes trickle in.
+                keepalive_timeout=settings.idle_timeout_s,
                 shutdown_timeout=SHUTDOWN_S,
             )
 

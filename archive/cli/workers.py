@@ -51,7 +51,12 @@ class Workers(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
     def load(self) -> Callable[[], Any]:
         async def make() -> web.AppRunner:
-            return web.AppRunner(build_app(self._settings), access_log=None, shutdown_timeout=self._shutdown_s)
+            return web.AppRunner(
+                build_app(self._settings),
+                access_log=None,
+                shutdown_timeout=self._shutdown_s,
+                keepalive_timeout=self._settings.idle_timeout_s,
+            )
 
         return make
 
