@@ -23,7 +23,7 @@ from archive.cli.discs import Summary, take_in
 from archive.cli.opening import open_archive
 from archive.cli.options import DEFAULT_DATA, DataOption
 from archive.completeness.findings import Finding
-from archive.completeness.record import announce, check_study, read_findings
+from archive.completeness.record import announce, check_and_keep, read_findings
 from archive.config import load_settings
 from archive.languages import DEFAULT_LANGUAGE, load_languages
 from archive.media.discs import open_disc
@@ -63,7 +63,7 @@ def import_files(
                     summary.refused.append((str(path), f"It cannot be read: {error.strerror}."))
             await archive.database.write_batch(announce, summary.announced, _now_ms())
             for study_uid in sorted(summary.study_uids):
-                await archive.database.write_batch(check_study, study_uid, _now_ms())
+                await check_and_keep(archive.database, study_uid, _now_ms())
                 lacks.extend(await archive.database.read(read_findings, study_uid))
         return summary
 

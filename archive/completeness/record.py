@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -57,17 +58,46 @@ def announce(connection: sa.Connection, announced: Iterable[Announced], now_ms: 
             connection.execute(sa.insert(announced_instances), rows)
 
 
-def check_study(connection: sa.Connection, study_uid: str, now_ms: int) -> None:
-    """Find what is missing in a study and keep it."""
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found in a study as it stood: it had changed at `seen_ms` and had `seen_count` instances."""
+
+    study_uid: str
+    findings: bytes
+    seen_ms: int
+    seen_count: int
+
+
+def check_study(connection: sa.Connection, study_uid: str) -> Checked | None:
+    """Find what is missing in a study. Takes seconds for a large one, and so writes nothing: `keep_checked` does."""
     row = connection.execute(_KEPT.where(studies.c.study_uid == study_uid)).first()
     if row is None:
-        return
+        return None
     found = orjson.dumps([[str(one.lack), one.count, one.series] for one in _find(connection, row.id)])
-    values = {"findings": found, "seen_ms": row.updated_ms, "seen_count": row.instance_count, "checked_ms": now_ms}
-    if row.findings is None:
-        connection.execute(sa.insert(study_findings).values(study_uid=study_uid, **values))
-    else:
-        connection.execute(sa.update(study_findings).where(study_findings.c.study_uid == study_uid).values(**values))
+    return Checked(study_uid, found, row.updated_ms, row.instance_count)
+
+
+def keep_checked(connection: sa.Connection, checked: Checked, now_ms: int) -> None:
+    """Keep what was found, unless something was kept that was found later."""
+    values = {
+        "findings": checked.findings,
+        "seen_ms": checked.seen_ms,
+        "seen_count": checked.seen_count,
+        "checked_ms": now_ms,
+    }
+    own = study_findings.c.study_uid == checked.study_uid
+    seen_ms = connection.execute(sa.select(study_findings.c.seen_ms).where(own)).scalar()
+    if seen_ms is None:
+        connection.execute(sa.insert(study_findings).values(study_uid=checked.study_uid, **values))
+    elif seen_ms <= checked.seen_ms:
+        connection.execute(sa.update(study_findings).where(own).values(**values))
+
+
+async def check_and_keep(database: Database, study_uid: str, now_ms: int) -> None:
+    """Look at a study and keep what is missing; writers wait for the one small row only."""
+    checked = await database.read(check_study, study_uid)
+    if checked is not None:
+        await database.write(keep_checked, checked, now_ms)
 
 
 def changed_studies(connection: sa.Connection, since_ms: int, until_ms: int) -> list[str]:
@@ -99,7 +129,7 @@ async def keep_checking(database: Database, now_ms: Callable[[], int], quiet_ms:
             if since_ms is None:
                 since_ms = await database.read(last_seen_ms)
             for study_uid in await database.read(changed_studies, since_ms, now_ms() - quiet_ms):
-                await database.write_batch(check_study, study_uid, now_ms())
+                await check_and_keep(database, study_uid, now_ms())
             since_ms = max(since_ms, await database.read(last_seen_ms))
         except LightboxError as error:
             log.error("Looking for missing images failed; it is tried again.", extra={"error": type(error).__name__})

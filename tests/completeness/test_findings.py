@@ -1,5 +1,6 @@
 """What is missing is found, and what is whole is not called broken."""
 
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -11,7 +12,15 @@ from servers import lightbox
 
 from archive.cli.opening import open_archive
 from archive.completeness.findings import Finding, Lack, Picture, SeriesFacts, findings_of_series
-from archive.completeness.record import announce, changed_studies, check_study, last_seen_ms, read_findings
+from archive.completeness.record import (
+    announce,
+    changed_studies,
+    check_and_keep,
+    check_study,
+    keep_checked,
+    last_seen_ms,
+    read_findings,
+)
 from archive.config import load_settings
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -119,5 +128,22 @@ async def test_a_study_is_looked_at_once_after_it_was_quiet(tmp_path):
         stored_ms = await archive.database.read(last_seen_ms)
         assert await archive.database.read(changed_studies, 0, stored_ms - 1) == [], "It is not quiet yet."
         assert await archive.database.read(changed_studies, stored_ms, stored_ms) == ["1.2.3"]
-        await archive.database.write_batch(check_study, "1.2.3", stored_ms)
+        await check_and_keep(archive.database, "1.2.3", stored_ms)
+        assert await archive.database.read(changed_studies, 0, stored_ms) == []
+
+
+async def test_what_was_found_earlier_does_not_replace_what_was_found_later(tmp_path):
+    async with open_archive(load_settings(data=tmp_path / "data")) as archive:
+
+        async def store() -> None:
+            upload = archive.ingest.begin()
+            await upload.write(part10())
+            await archive.ingest.index([await upload.finish(study_uid=None, by="test")])
+
+        await store()
+        early = await archive.database.read(check_study, "1.2.3")
+        await store()
+        stored_ms = await archive.database.read(last_seen_ms)
+        await check_and_keep(archive.database, "1.2.3", stored_ms)
+        await archive.database.write(keep_checked, replace(early, seen_ms=early.seen_ms - 1), stored_ms)
         assert await archive.database.read(changed_studies, 0, stored_ms) == []
