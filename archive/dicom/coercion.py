@@ -220,7 +220,7 @@ class _Edit:
 
     def _has(self, tag: int, text: str, sets: CharacterSets) -> bool:
         if tag not in self._by_tag:
-            return False
+            return not text.strip()
         return sets.decode(self._value(tag))[0].strip("\0 ") == text.strip()
 
     def _value(self, tag: int) -> bytes:

@@ -108,6 +108,14 @@ def test_a_file_that_has_the_values_already_is_left_alone() -> None:
     assert coerce(once, CHANGES, NOW) is None
 
 
+def test_what_is_to_be_empty_may_as_well_be_absent() -> None:
+    changed = read(coerced(made(), Coercion({ISSUER: "", PATIENT_ID: "NEW"})))
+    assert ISSUER not in changed
+    emptied = read(coerced(made(IssuerOfPatientID="OTHER"), Coercion({ISSUER: "", PATIENT_ID: "NEW"})))
+    assert emptied.IssuerOfPatientID == ""
+    assert emptied[RECORD].value[0].ModifiedAttributesSequence[0].IssuerOfPatientID == "OTHER"
+
+
 def test_a_second_change_keeps_the_first_record() -> None:
     twice = read(coerced(coerced(made(PatientID="FIRST")), Coercion({PATIENT_ID: "THIRD"}, reason="CORRECT")))
     items = twice[RECORD].value
