@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from aiohttp import web
 
+import archive.imports.routes
 import auth.routes
 import qido.routes
 import stow.deletion
@@ -27,6 +28,9 @@ from archive.dicomweb.openapi import Description, openapi_routes
 from archive.dicomweb.payload import PUBLIC_BASE, TO_XML
 from archive.dicomweb.problems import setup_problems
 from archive.errors import BadRequestError, UnsupportedServiceError
+from archive.imports.importing import Imports, keep_tidy
+from archive.imports.parts import Parts
+from archive.imports.record import Quota
 from archive.index.known import Known
 from archive.ingest import Ingest, IngestLimits
 from archive.pages.problems import present_problem
@@ -77,6 +81,7 @@ def build_app(settings: Settings) -> web.Application:
     app.add_routes(transaction.route("") for transaction in BESIDE_ROOTS)
     app.add_routes(openapi_routes(Description("Lightbox", _version(), {**TABLES, "": BESIDE_ROOTS})))
     app.add_routes(auth.routes.routes())
+    app.add_routes(archive.imports.routes.routes())
     app.add_routes(page_routes())
     app.add_routes(viewer_routes(settings.viewer_folder))
     app.add_routes([web.get("/health/live", get_live), web.get("/health/ready", get_ready)])
@@ -221,6 +226,12 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
             stack.push_async_callback(_ended, purging)
             access = await stack.enter_async_context(open_access(database, access_settings(settings)))
             install(app, access)
+            quota = Quota(settings.patient_import_bytes, settings.patient_import_files)
+            imports = Imports(
+                database, ingest, Parts(settings.imports_folder), access.audit, access.clock, access.forget, quota
+            )
+            app[archive.imports.routes.IMPORTS] = imports
+            stack.push_async_callback(_ended, asyncio.create_task(keep_tidy(imports)))
             copying = asyncio.create_task(Copies(database, app[STORE], ingest, app[KNOWN].forget).keep(access.clock))
             stack.push_async_callback(_ended, copying)
             checking = asyncio.create_task(keep_checking(database, access.clock, int(settings.quiet_s * 1000)))

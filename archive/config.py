@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     no_match_is_204: bool = Field(False, description="Answer an empty search by 204 (PS3.18 before CP-2473).")
     strict_accept: bool = Field(False, description="Answer requests without Accept by 406 (PS3.18 §8.7.5).")
     idle_timeout_s: float = Field(75.0, gt=0, description="Longest wait for the whole head of a client's next request.")
+    patient_import_bytes: int = Field(20 * GIB, ge=0, description="Most that one owner link may import, in bytes.")
+    patient_import_files: int = Field(20_000, ge=0, description="The same, in files.")
     undo_days: float = Field(30.0, ge=0, description="Days for which what was deleted can be restored.")
     coerce: dict[str, str] = Field({}, description='Attributes set in all that is stored: {"InstitutionName": …}.')
     coerce_missing: dict[str, str] = Field({}, description="The same, where an instance has no value of its own.")
@@ -116,6 +118,10 @@ class Settings(BaseSettings):
     @property
     def derived_folder(self) -> Path:
         return self.data / "derived"
+
+    @property
+    def imports_folder(self) -> Path:
+        return self.data / "imports"
 
     @property
     def viewer_folder(self) -> Path:

@@ -53,18 +53,18 @@ class Body:
         return [Body(item) for item in value]
 
 
-async def read_body(request: web.Request) -> Body:
-    """Read the request's JSON object, of at most `MAXIMUM_BODY_BYTES`.
+async def read_body(request: web.Request, limit_bytes: int = MAXIMUM_BODY_BYTES) -> Body:
+    """Read the request's JSON object.
 
     The media type has to be JSON: a form on another site cannot send that without being asked first.
     """
     if request.content_type != "application/json":
         raise UnsupportedMediaTypeError("The body is application/json.", parameter="Content-Type")
     data = bytearray()
-    async for chunk in request.content.iter_chunked(4096):
+    async for chunk in request.content.iter_chunked(65_536):
         data += chunk
-        if len(data) > MAXIMUM_BODY_BYTES:
-            raise PayloadTooLargeError("The body is too large.", limit_bytes=MAXIMUM_BODY_BYTES)
+        if len(data) > limit_bytes:
+            raise PayloadTooLargeError("The body is too large.", limit_bytes=limit_bytes)
     try:
         fields = json.loads(data)
     except (ValueError, RecursionError):

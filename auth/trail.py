@@ -24,6 +24,7 @@ SHOWN = (
     "link-check",
     "request-create",
     "request-change",
+    "import",
 )
 
 

@@ -45,3 +45,9 @@ def ihe_pdi(root: Path, *, lower: bool = False) -> Path:
     (root / "IHE_PDI" / "P1.JPG").write_bytes(b"\xff\xd8\xff\xe0 a picture")
     (root / "README.TXT").write_text("Made by a hospital")
     return root
+
+
+def browser_files(folder: Path) -> dict[str, bytes]:
+    """A folder as a browser gives it: paths that begin with the folder's name."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {f"{folder.name}/{path.relative_to(folder)}": path.read_bytes() for path in paths}

@@ -1,15 +1,12 @@
 """The files of an open disc → the archive: a few at a time, each in bounded memory, refusals collected."""
 
 import asyncio
-import mmap
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO
 
 from archive.completeness.record import Announced
-from archive.dicom.explicit import complete_file
-from archive.errors import LightboxError, NotAcceptableError, RefusedInstanceError
+from archive.errors import LightboxError, RefusedInstanceError
+from archive.imports.taking import READ_BYTES, Way, blocks, take_file
 from archive.index.texts import is_report
 from archive.index.writer import NewInstance
 from archive.ingest import Ingest
@@ -18,7 +15,6 @@ from archive.media.discs import Disc
 from archive.media.files import MediumError, MediumFile, Readable
 from archive.media.kinds import HEAD_BYTES, REASONS, Kind, kind_of
 
-READ_BYTES = 1 << 20
 BATCH = 64
 
 
@@ -111,9 +107,7 @@ async def _take(ingest: Ingest, file: MediumFile, directories: _Directories) -> 
             if kind is Kind.BESIDE:
                 return kind
             directories.dicom_names.append(file.name)
-            if kind is Kind.DICOM:
-                return await _upload(ingest, _chunks(head, stream))
-            return await _upload_bare(ingest, head, stream)
+            return await take_file(ingest, kind, blocks(head, stream), Way("import"))
     except OSError as error:
         return LightboxError(f"The file cannot be read: {error.strerror}.")
     except MediumError as error:
@@ -129,12 +123,6 @@ def _read_head(stream: Readable) -> bytes:
     return head
 
 
-def _chunks(head: bytes, stream: Readable) -> Iterator[bytes]:
-    yield head
-    while chunk := stream.read(READ_BYTES):
-        yield chunk
-
-
 def _take_directory(file: MediumFile, head: bytes, stream: Readable, directories: _Directories) -> Taken:
     data = bytearray(head)
     while len(data) <= MAXIMUM_BYTES and (chunk := stream.read(READ_BYTES)):
@@ -144,39 +132,3 @@ def _take_directory(file: MediumFile, head: bytes, stream: Readable, directories
         return LightboxError("The DICOMDIR cannot be read; the files were looked for without it.")
     directories.entries[file.name] = entries
     return Kind.DIRECTORY
-
-
-async def _upload_bare(ingest: Ingest, head: bytes, stream: Readable) -> NewInstance:
-    """Old programs wrote bare datasets: one is taken as the Part 10 file that it lacks little to be."""
-    with tempfile.TemporaryFile() as spool:
-        await asyncio.to_thread(_spool, _chunks(head, stream), spool, ingest.limits.instance_bytes)
-        mapped = memoryview(mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ))  # ends with its last view
-        return await _upload(ingest, await asyncio.to_thread(_completed, mapped))
-
-
-def _spool(chunks: Iterator[bytes], spool: BinaryIO, limit_bytes: int) -> None:
-    length = 0
-    for chunk in chunks:
-        length += len(chunk)
-        if length > limit_bytes:
-            raise LightboxError(f"One instance may have at most {limit_bytes} bytes.")
-        spool.write(chunk)
-    spool.flush()
-
-
-def _completed(data: memoryview) -> Iterator[bytes]:
-    try:
-        return complete_file(data).blocks()
-    except (RefusedInstanceError, NotAcceptableError):
-        raise LightboxError(REASONS[Kind.UNKNOWN]) from None
-
-
-async def _upload(ingest: Ingest, chunks: Iterator[bytes]) -> NewInstance:
-    upload = ingest.begin()
-    try:
-        while chunk := await asyncio.to_thread(next, chunks, b""):
-            await upload.write(chunk)
-        return await upload.finish(study_uid=None, by="import")
-    except (OSError, MediumError, LightboxError):
-        await upload.abort()
-        raise

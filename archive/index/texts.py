@@ -66,6 +66,13 @@ def text_of(entry: dict[str, Any] | None) -> str:
     return "\\".join(_one_text(value) for value in entry.get("Value", ()))
 
 
+def readable_name(name: str) -> str:
+    """A person name (PN) as it is said: given before family, the first group that has one."""
+    group = next((group for group in name.split("=") if group.strip("^ ")), "")
+    family, given, middle, prefix, suffix = (*group.split("^"), "", "", "", "", "")[:5]
+    return " ".join(part.strip() for part in (prefix, given, middle, family, suffix) if part.strip())
+
+
 def _one_text(value: Any) -> str:
     if isinstance(value, dict):
         groups = [value.get(group, "") for group in ("Alphabetic", "Ideographic", "Phonetic")]

@@ -7,12 +7,14 @@ from aiohttp import web
 
 from archive.audit import Action, Event
 from archive.errors import NotFoundError
+from archive.index.texts import readable_name
 from archive.languages import Language
-from archive.pages.recipient import read_lacks, readable_name
+from archive.pages.recipient import read_lacks
 from archive.pages.rendering import PAGES
 from auth.access import ACCESS, principal_of, require_staff
 from auth.desk import desk_row
 from auth.matching import Candidate, find_candidates
+from auth.permits import may_import
 from auth.principals import Kind
 from auth.qr import qr_svg
 from auth.requests import find_request, list_requests, parse_request_id
@@ -108,5 +110,6 @@ async def get_request(request: web.Request) -> web.StreamResponse:
         "candidates": [CandidateRow.of(one, language) for one in candidates],
         "channels": access.outbox.channels.available,
         "public_base": access.public_base,
+        "may_import": await access.database.keyed(may_import, request_id),
     }
     return pages.respond(request, "desk-request.html", context)

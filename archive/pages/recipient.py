@@ -10,6 +10,7 @@ from aiohttp import web
 from archive.completeness.findings import Finding
 from archive.completeness.record import read_findings
 from archive.index.reader import InstanceSummary, SeriesOverview, StudyOverview, find_study_overview
+from archive.index.texts import readable_name
 from archive.languages import Language
 from archive.pages.rendering import PAGES
 from auth.access import ACCESS, Access, principal_of
@@ -167,13 +168,6 @@ def study_look(overview: StudyOverview, share_id: str, language: Language) -> St
         reports=tuple(reports),
         viewer_url=f"/s/{share_id}/viewer?StudyInstanceUIDs={overview.study_uid}",
     )
-
-
-def readable_name(name: str) -> str:
-    """A person name (PN) as it is said: given before family, the first group that has one."""
-    group = next((group for group in name.split("=") if group.strip("^ ")), "")
-    family, given, middle, prefix, suffix = (*group.split("^"), "", "", "", "", "")[:5]
-    return " ".join(part.strip() for part in (prefix, given, middle, family, suffix) if part.strip())
 
 
 def _pictures(series: SeriesOverview) -> list[str]:

@@ -3,7 +3,7 @@
 import json
 import re
 
-from archive.pages.recipient import readable_name
+from archive.index.texts import readable_name
 from auth.shares import Ending, Mode, end_share
 from auth.tokens import random_code
 
