@@ -12,6 +12,7 @@ from archive.pages.rendering import PAGES
 from archive.scope import Scope
 from auth.access import ACCESS, Access, principal_of
 from auth.matching import Completeness, completeness
+from auth.permits import may_import
 from auth.principals import Kind
 from auth.requests import Request
 from auth.sharing import SharedWith, list_asking, list_shared, require_request
@@ -60,6 +61,7 @@ async def get_home(request: web.Request) -> web.StreamResponse:
         "public_base": access.public_base,
         "shared": shared,
         "asking": await access.database.read(list_asking, access, request_id),
+        "may_import": await access.database.keyed(may_import, request_id),
         "trail": await access.database.read(read_trail, request_id),
         "names": names_of(shared),
         "series_titles": {

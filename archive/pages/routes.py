@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from archive.pages import admin, desk, patient, recipient
+from archive.pages import admin, desk, importing, patient, recipient
 from archive.pages.rendering import get_robots, get_static
 
 
@@ -13,5 +13,6 @@ def routes() -> list[web.RouteDef]:
         *recipient.routes(),
         *patient.routes(),
         *desk.routes(),
+        *importing.routes(),
         *admin.routes(),
     ]
