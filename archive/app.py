@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from aiohttp import web
 
@@ -33,6 +34,7 @@ from archive.imports.parts import Parts
 from archive.imports.record import Quota
 from archive.index.known import Known
 from archive.ingest import Ingest, IngestLimits
+from archive.jobs.scrub import Progress, keep_scrubbing
 from archive.pages.problems import present_problem
 from archive.pages.rendering import PAGES, Pages
 from archive.pages.routes import routes as page_routes
@@ -51,6 +53,7 @@ from wado.pixels.cache import DerivedCache
 from wado.pixels.pool import PixelPool
 from wado.sources import PIXELS
 
+SCRUB_STATE: web.AppKey[Path] = web.AppKey("SCRUB_STATE", Path)
 DICOMWEB_ROOTS = ("/dicom-web", "/s/{share_id}/dicom-web", "/t/{ticket}/dicom-web")
 """For machines and staff with a token; for a share's session; for a ticket."""
 OTHER_SERVICES = ("workitems", "{npi:color-palettes|defined-procedure-protocols|hanging-protocols|implant-templates}")
@@ -71,6 +74,7 @@ def build_app(settings: Settings) -> web.Application:
     setup_problems(app, present_problem)
     app.cleanup_ctx.append(_opened(settings))
     app[STRICT_ACCEPT] = settings.strict_accept
+    app[SCRUB_STATE] = settings.scrub_state
     app[NO_MATCH_IS_204] = settings.no_match_is_204
     app[PUBLIC_BASE] = settings.base_url
     app[TO_XML] = to_xml
@@ -119,9 +123,11 @@ async def get_live(request: web.Request) -> web.Response:
 
 
 async def get_ready(request: web.Request) -> web.Response:
-    """Whether requests can be served: the database answers."""
+    """Whether requests can be served: the database answers. Tells when all files were last read and what was found."""
     await request.app[DATABASE].read(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one())
-    return web.json_response({"status": "ready"})
+    progress = await asyncio.to_thread(Progress.load, request.app[SCRUB_STATE])
+    scrub = {"completed": progress.completed_s, "damaged": len(progress.damaged)}
+    return web.json_response({"status": "ready", "scrub": scrub})
 
 
 def _share_of(total: int, processes: int) -> int:
@@ -238,6 +244,9 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
             stack.push_async_callback(_ended, checking)
             app[FORESIGHT] = Foresight()
             stack.push_async_callback(app[FORESIGHT].close)
+            if settings.scrub_days:
+                scrubbing = keep_scrubbing(database, app[STORE], settings.scrub_state, settings.scrub_days)
+                stack.push_async_callback(_ended, asyncio.create_task(scrubbing))
             cache = DerivedCache(settings.derived_folder, settings.derived_limit_bytes)
             if settings.accel_prefix:
                 app[HANDED] = HandedFiles(settings.accel_prefix)

@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     idle_timeout_s: float = Field(75.0, gt=0, description="Longest wait for the whole head of a client's next request.")
     patient_import_bytes: int = Field(20 * GIB, ge=0, description="Most that one owner link may import, in bytes.")
     patient_import_files: int = Field(20_000, ge=0, description="The same, in files.")
+    scrub_days: float = Field(30.0, ge=0, description="Days in which the server reads and checks every file; 0: never.")
     undo_days: float = Field(30.0, ge=0, description="Days for which what was deleted can be restored.")
     coerce: dict[str, str] = Field({}, description='Attributes set in all that is stored: {"InstitutionName": …}.')
     coerce_missing: dict[str, str] = Field({}, description="The same, where an instance has no value of its own.")
@@ -114,6 +115,10 @@ class Settings(BaseSettings):
     @property
     def store_folder(self) -> Path:
         return self.data / "store"
+
+    @property
+    def scrub_state(self) -> Path:
+        return self.data / "scrub.json"
 
     @property
     def derived_folder(self) -> Path:

@@ -18,6 +18,8 @@ COMMANDS = MappingProxyType(
         "import": "imports:import_files",
         "export": "exports:export",
         "verify": "verify:verify",
+        "reindex": "reindex:reindex",
+        "backup": "backup:backup",
         "delete": "deletion:delete",
         "restore": "deletion:restore",
         "demo": "demo:demo",

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -14,9 +13,9 @@ from archive.cli.opening import Archive, open_archive
 from archive.cli.options import DEFAULT_DATA, DataOption
 from archive.config import load_settings
 from archive.database.engine import Connection
-from archive.errors import StoreError
 from archive.identifiers import Digest
 from archive.index.inventory import find_miscounted, find_named_blobs, is_named
+from archive.jobs.scrub import Scrub
 from archive.store.contract import Store
 
 ORPHAN_AGE_S = 3600
@@ -36,13 +35,16 @@ class Findings:
 def verify(
     data: DataOption = DEFAULT_DATA,
     quick: Annotated[bool, typer.Option("--quick", help="Only look whether the files are there.")] = False,
+    rate_mb_s: Annotated[float, typer.Option(min=0, help="Read at most so many MB a second; 0: no limit.")] = 0.0,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew, not where the last run was stopped.")] = False,
 ) -> None:
     """Read every stored file and compare it with its SHA-256; exit with 1 when something is wrong.
 
     Names the SOP Instance UID of each damaged or missing instance. A damaged file is set aside in the store's
-    quarantine folder and no longer served; sending the instance again heals it.
+    quarantine folder and no longer served; sending the instance again heals it. A run that is stopped goes on where it
+    was.
 
-    Example: lightbox verify --data ./data
+    Example: lightbox verify --data ./data --rate-mb-s 50
     """
     settings = load_settings(data=data)
     if not settings.database_path.is_file():
@@ -50,7 +52,10 @@ def verify(
 
     async def run() -> Findings:
         async with open_archive(settings) as archive:
-            return await _look(archive, quick)
+            scrub = Scrub(
+                archive.database, archive.store, data / f"verify{'-quick' if quick else ''}.json", quick=quick
+            )
+            return await _look(archive, scrub, rate_mb_s * 1e6, restart)
 
     findings = asyncio.run(run())
     print(f"{findings.checked} instances checked, {len(findings.damaged)} damaged or missing.")
@@ -64,34 +69,22 @@ def verify(
         raise typer.Exit(1)
 
 
-async def _look(archive: Archive, quick: bool) -> Findings:
+async def _look(archive: Archive, scrub: Scrub, bytes_per_s: float, restart: bool) -> Findings:
     findings = Findings()
-    named = await archive.database.read(find_named_blobs)
+    blobs = await scrub.blobs(restart=restart)
     with Progress(
         TextColumn("Verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True)
     ) as progress:
-        task = progress.add_task("", total=len(named))
-        for digest, instance_uids in named.items():
-            await asyncio.to_thread(_check, archive, digest, instance_uids, findings, quick)
-            findings.checked += len(instance_uids)
+        task = progress.add_task("", total=len(blobs))
+        async for checked in scrub.read(blobs, bytes_per_s, restart=restart):
+            findings.checked += len(checked.blob.instance_uids)
+            if checked.fault:
+                findings.damaged += [(uid, checked.fault) for uid in checked.blob.instance_uids]
             progress.advance(task)
     findings.miscounted = await archive.database.read(find_miscounted)
-    findings.orphans = await _sweep(archive, set(named))
+    named = await archive.database.read(find_named_blobs)
+    findings.orphans = await _sweep(archive, {blob.digest for blob in named})
     return findings
-
-
-def _check(archive: Archive, digest: Digest, instance_uids: Sequence[str], findings: Findings, quick: bool) -> None:
-    try:
-        if quick:
-            archive.store.written_s(digest)
-        else:
-            archive.store.check(digest)
-    except StoreError as error:
-        findings.damaged += [(uid, error.message) for uid in instance_uids]
-        try:
-            archive.store.quarantine(digest)
-        except StoreError:
-            return  # it is missing: there is nothing to set aside
 
 
 async def _sweep(archive: Archive, named: set[Digest]) -> int:

@@ -1,6 +1,6 @@
 """The whole index, for checking it against the store; not for requests, so it knows no scope."""
 
-from collections import defaultdict
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
@@ -8,19 +8,24 @@ from archive.database.index_tables import deleted_instances, instances, series, 
 from archive.identifiers import Digest
 
 
-def find_named_blobs(connection: sa.Connection) -> dict[Digest, list[str]]:
-    """Every blob that the index names, with the SOP Instance UIDs of its instances, deleted ones too.
+@dataclass(frozen=True, slots=True)
+class NamedBlob:
+    """A blob that the index names, and the SOP Instance UIDs of its instances, deleted ones too."""
 
-    What was deleted is named for as long as it can be restored.
-    """
-    named: dict[Digest, list[str]] = defaultdict(list)
-    restorable = sa.select(deleted_instances.c.digest, deleted_instances.c.instance_uid).where(
-        deleted_instances.c.purged.is_(False)
-    )
-    query = sa.select(instances.c.digest, instances.c.instance_uid).union_all(restorable)
-    for digest, instance_uid in connection.execute(query):
-        named[Digest(digest)].append(instance_uid)
-    return dict(named)
+    digest: Digest
+    length_bytes: int
+    instance_uids: list[str]
+
+
+def find_named_blobs(connection: sa.Connection) -> list[NamedBlob]:
+    """Every blob that the index names. What was deleted is named for as long as it can be restored."""
+    table = deleted_instances.c
+    restorable = sa.select(table.digest, table.length_bytes, table.instance_uid).where(table.purged.is_(False))
+    query = sa.select(instances.c.digest, instances.c.length_bytes, instances.c.instance_uid).union_all(restorable)
+    named: dict[str, NamedBlob] = {}
+    for digest, length_bytes, instance_uid in connection.execute(query):
+        named.setdefault(digest, NamedBlob(Digest(digest), length_bytes, [])).instance_uids.append(instance_uid)
+    return list(named.values())
 
 
 def is_named(connection: sa.Connection, digest: Digest) -> bool:

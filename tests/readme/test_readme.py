@@ -25,7 +25,7 @@ def test_the_settings_table_is_the_code_s_own() -> None:
 
 
 def test_every_lightbox_command_in_the_readme_exists_and_has_help_with_an_example() -> None:
-    commands = set(re.findall(r"\.venv/bin/lightbox ((?:token|share|viewer|staff|audit) [a-z]+|[a-z]+)", README))
+    commands = set(re.findall(r"\.venv/bin/lightbox ((?:token|share|viewer|staff|audit|backup) [a-z]+|[a-z]+)", README))
     assert {"serve", "import", "verify", "token create", "share create"} <= commands
     for command in commands:
         assert "Example:" in lightbox(*command.split(), "--help"), command
