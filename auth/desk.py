@@ -16,6 +16,7 @@ from archive.identifiers import parse_study_uid
 from auth.access import Access
 from auth.factors import new_password
 from auth.matching import attach, match_waiting
+from auth.passkeys import Account, remove_all
 from auth.requests import (
     Names,
     NewRequest,
@@ -30,6 +31,7 @@ from auth.requests import (
     tell,
     withdraw_request,
 )
+from auth.sessions import SessionKind
 
 SECRET_LIFE_MS = 86_400_000
 
@@ -135,7 +137,9 @@ async def renew_link(
 
     def renew(connection: sa.Connection, now_ms: int) -> OwnerLink:
         withdraw(connection, request_id, now_ms)
-        change_contacts(connection, access.vault, request_id, (form.email, form.mobile), now_ms)
+        if (form.email, form.mobile) != (request.email, request.mobile):
+            change_contacts(connection, access.vault, request_id, (form.email, form.mobile), now_ms)
+            remove_all(connection, Account(SessionKind.OWNER, request_id))  # made by whoever got the codes before
         _set_passphrase(connection, request_id, hashed)
         return _send_out(connection, access, (request_id, by), sending, now_ms)
 

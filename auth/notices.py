@@ -32,6 +32,7 @@ class Notice(StrEnum):
     EXPIRES = "expires"
     CLAIM = "claim"
     ASK = "ask"
+    PASSKEY = "passkey"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from archive.errors import BadRequestError, NotFoundError, UnauthorizedError
 from auth.access import ACCESS, Access, principal_of
 from auth.bodies import Body, read_body
 from auth.checking import check_link
+from auth.owner_passkeys import Given, give_owner_passkey, owner_passkey_options, remove_owner_passkey
 from auth.owning import (
+    OwnerNext,
     OwnerStep,
     close_owner_session,
     give_owner_code,
@@ -45,6 +47,9 @@ def routes() -> list[web.RouteDef]:
         web.post(f"{_ROOT}/code/send", post_send_code),
         web.post(f"{_ROOT}/code", post_code),
         web.post(f"{_ROOT}/passphrase", post_passphrase),
+        web.post(f"{_ROOT}/passkey/options", post_passkey_options),
+        web.post(f"{_ROOT}/passkey", post_passkey),
+        web.delete(f"{_ROOT}/passkeys/{{number:[0-9]{{1,15}}}}", delete_passkey),
         web.get(f"{_ROOT}/session", get_session),
         web.delete(f"{_ROOT}/session", delete_session),
         web.post(f"{_ROOT}/check", post_check),
@@ -88,6 +93,27 @@ async def post_passphrase(request: web.Request) -> web.Response:
     body = await read_body(request)
     step = await give_passphrase(access, *half_open, body.text("passphrase"), access.visitor(request))
     return _step_response(request, step)
+
+
+async def post_passkey_options(request: web.Request) -> web.Response:
+    """What the browser asks the authenticator: to open the page, or, once it is open, to make a passkey."""
+    half_open = _half_open(request)
+    await read_body(request)
+    return web.json_response(await owner_passkey_options(request.app[ACCESS], *half_open))
+
+
+async def post_passkey(request: web.Request) -> web.Response:
+    """The authenticator's answer."""
+    access, half_open = request.app[ACCESS], _half_open(request)
+    given = Given(*half_open, (await read_body(request)).document("credential"))
+    return _step_response(request, await give_owner_passkey(access, given, access.visitor(request)))
+
+
+async def delete_passkey(request: web.Request) -> web.Response:
+    """Take a passkey away."""
+    owned = await require_owner(request)
+    await remove_owner_passkey(request.app[ACCESS], owned.request_id, int(request.match_info["number"]))
+    return web.Response(status=204)
 
 
 async def get_session(request: web.Request) -> web.Response:
@@ -222,6 +248,7 @@ def _half_open(request: web.Request) -> tuple[str, str]:
 
 
 def _step_response(request: web.Request, step: OwnerStep) -> web.Response:
-    response = web.json_response({"next": step.next, "contacts": step.contacts})
+    told = {"next": step.next, "contacts": step.contacts}
+    response = web.json_response(told | ({"instead": step.instead} if step.next is OwnerNext.PASSKEY else {}))
     request.app[ACCESS].cookies.give(response, SessionKind.OWNER, step.request_id, step.cookie)
     return response

@@ -1,6 +1,7 @@
-"""The owner's link → the owner's session: the link, then a code to a contact on file; nobody can type a contact.
+"""The owner's link → the owner's session: the link, then a passkey set up before, or a code to a contact on file.
 
-A forwarded owner link gets a stranger nowhere: the code goes to the patient. A wrong code is told to the patient.
+Nobody can type a contact. A forwarded owner link gets a stranger nowhere: the code goes to the patient, and so does
+word of a wrong one.
 """
 
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from auth.codes import LIFE_MS, new_code, use_code
 from auth.limits import Tries, give_back, take_try
 from auth.notices import Notice, note
 from auth.opening import UnknownLinkError, WithdrawnLinkError, WrongPasswordError
+from auth.passkeys import Account, has_passkey
 from auth.people import WrongCodeError
 from auth.requests import Request, RequestState, find_request, mark
 from auth.sessions import (
@@ -38,16 +40,21 @@ class OwnerNext(StrEnum):
     NONE = "none"
     CODE = "code"
     PASSPHRASE = "passphrase"  # noqa: S105 - the word for it
+    PASSKEY = "passkey"
 
 
 @dataclass(frozen=True, slots=True)
 class OwnerStep:
-    """Where the opening stands. `contacts`: channel → masked contact that a code can be sent to."""
+    """Where the opening stands. `contacts`: channel → masked contact that a code can be sent to.
+
+    `instead` is what can be given instead of a passkey.
+    """
 
     request_id: str
     next: OwnerNext
     cookie: str
     contacts: dict[str, str] = field(default_factory=dict)
+    instead: OwnerNext = OwnerNext.NONE
 
 
 async def open_owner_link(access: Access, typed_id: str, typed_secret: str, visitor: Visitor) -> OwnerStep:
@@ -91,9 +98,9 @@ async def give_passphrase(
     taken = await access.database.write(_take, access, request_id, cookie, now_ms)
     kept = taken.request.passphrase_argon2
     if kept is None or not await access.passwords.is_right(passphrase, kept):
-        await access.database.write(_tell_failure, taken, visitor, now_ms)
+        await access.database.write(tell_failed_claim, taken, visitor, now_ms)
         raise WrongPasswordError("These words are not right.", parameter="passphrase")
-    return await access.database.write(_finish, taken, visitor, now_ms)
+    return await access.database.write(finish, taken, visitor, now_ms)
 
 
 async def close_owner_session(access: Access, request_id: str, cookie: str | None) -> None:
@@ -117,15 +124,18 @@ def _begin(connection: sa.Connection, access: Access, request: Request, visitor:
         for channel, contact in request.contacts.items()
         if Channel(channel) in access.outbox.channels.available
     }
-    following = OwnerNext.CODE if contacts else OwnerNext.PASSPHRASE
+    by_hand = OwnerNext.CODE if contacts else OwnerNext.PASSPHRASE
+    account = Account(SessionKind.OWNER, request.request_id)
     cookie = start_session(connection, NewSession(SessionKind.OWNER, request.request_id, visitor, False), now_ms)
     _tell(connection, (Action.OWNER_OPEN, Outcome.SUCCESS), request.request_id, visitor, now_ms)
-    return OwnerStep(request.request_id, following, cookie, contacts)
+    if has_passkey(connection, account):
+        return OwnerStep(request.request_id, OwnerNext.PASSKEY, cookie, contacts, by_hand)
+    return OwnerStep(request.request_id, by_hand, cookie, contacts)
 
 
 def _queue_code(connection: sa.Connection, access: Access, asked: tuple[str, str | None, str], now_ms: int) -> str:
     request_id, cookie, channel = asked
-    request, session = _half_open(connection, access, request_id, cookie, now_ms)
+    request, session = half_open_owner(connection, access, request_id, cookie, now_ms)
     contact = request.contacts.get(channel)
     if contact is None or Channel(channel) not in access.outbox.channels.available:
         raise BadRequestError("A code cannot be sent this way.", parameter="channel")
@@ -141,19 +151,20 @@ def _take_code(
     request_id, cookie, code = given
     taken = _take(connection, access, request_id, cookie, now_ms)
     if not use_code(connection, access.vault, taken.session, code, now_ms):
-        _tell_failure(connection, taken, visitor, now_ms)
+        tell_failed_claim(connection, taken, visitor, now_ms)
         return None
-    return _finish(connection, taken, visitor, now_ms)
+    return finish(connection, taken, visitor, now_ms)
 
 
 def _take(connection: sa.Connection, access: Access, request_id: str, cookie: str | None, now_ms: int) -> Taken:
-    request, session = _half_open(connection, access, request_id, cookie, now_ms)
+    request, session = half_open_owner(connection, access, request_id, cookie, now_ms)
     return Taken(request, session, take_try(connection, session, now_ms))
 
 
-def _half_open(
+def half_open_owner(
     connection: sa.Connection, access: Access, request_id: str, cookie: str | None, now_ms: int
 ) -> tuple[Request, Session]:
+    """The living session that the link began, and its request; nothing is counted."""
     session = find_session(connection, SessionKind.OWNER, request_id, cookie or "", now_ms)
     request = find_request(connection, access.vault, request_id)
     if session is None or request is None:
@@ -163,7 +174,8 @@ def _half_open(
     return request, session
 
 
-def _finish(connection: sa.Connection, taken: Taken, visitor: Visitor, now_ms: int) -> OwnerStep:
+def finish(connection: sa.Connection, taken: Taken, visitor: Visitor, now_ms: int) -> OwnerStep:
+    """The last step was right: the owner's session opens, under a new cookie."""
     request_id = taken.request.request_id
     give_back(connection, SessionKind.OWNER, request_id, taken.tries)
     mark(connection, request_id, opened_ms=now_ms)
@@ -172,7 +184,8 @@ def _finish(connection: sa.Connection, taken: Taken, visitor: Visitor, now_ms: i
     return OwnerStep(request_id, OwnerNext.NONE, cookie)
 
 
-def _tell_failure(connection: sa.Connection, taken: Taken, visitor: Visitor, now_ms: int) -> None:
+def tell_failed_claim(connection: sa.Connection, taken: Taken, visitor: Visitor, now_ms: int) -> None:
+    """Write a wrong try down, and tell the patient of it."""
     request_id = taken.request.request_id
     _tell(connection, (Action.OWNER_STEP, Outcome.REFUSED), request_id, visitor, now_ms)
     note(connection, request_id, "", Notice.CLAIM, now_ms)

@@ -16,15 +16,36 @@ from webauthn.helpers.structs import (
 )
 
 from archive.database.journey_tables import passkeys
-from archive.errors import ForbiddenError
+from archive.errors import ForbiddenError, NotFoundError
 from auth.codes import new_challenge, take_challenge
-from auth.sessions import Session
+from auth.sessions import Session, SessionKind
 
 MAXIMUM_PASSKEYS = 10
 
 
 class WrongPasskeyError(ForbiddenError):
     code = "wrong-passkey"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose passkeys: a share's, an owner's, a staff member's."""
+
+    kind: SessionKind
+    subject: str
+
+    @property
+    def owns(self) -> sa.ColumnElement[bool]:
+        return sa.and_(passkeys.c.kind == str(self.kind), passkeys.c.subject == self.subject)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A passkey as its owner sees it."""
+
+    number: int
+    created_ms: int
+    used_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +128,7 @@ def sign_in(
     except ValueError:
         return False
     kept = connection.execute(
-        sa.select(passkeys).where(
-            passkeys.c.credential_id == credential_id,
-            passkeys.c.kind == str(session.kind),
-            passkeys.c.subject == session.subject,
-        )
+        sa.select(passkeys).where(passkeys.c.credential_id == credential_id, _account(session).owns)
     ).one_or_none()
     if challenge is None or kept is None:
         return False
@@ -133,14 +150,32 @@ def sign_in(
     return True
 
 
-def has_passkey(connection: sa.Connection, session: Session) -> bool:
-    return bool(_descriptors(connection, session))
+def has_passkey(connection: sa.Connection, account: Account) -> bool:
+    return connection.execute(sa.select(passkeys.c.id).where(account.owns).limit(1)).first() is not None
+
+
+def list_passkeys(connection: sa.Connection, account: Account) -> list[Kept]:
+    """The account's passkeys, oldest first."""
+    query = sa.select(passkeys.c.id, passkeys.c.created_ms, passkeys.c.used_ms).where(account.owns)
+    return [Kept(*row) for row in connection.execute(query.order_by(passkeys.c.id))]
+
+
+def remove(connection: sa.Connection, account: Account, number: int) -> None:
+    """Take one passkey of the account away. Raises NotFoundError."""
+    gone = connection.execute(sa.delete(passkeys).where(account.owns, passkeys.c.id == number))
+    if not gone.rowcount:
+        raise NotFoundError
+
+
+def remove_all(connection: sa.Connection, account: Account) -> None:
+    """Whoever the account belonged to may be somebody else."""
+    connection.execute(sa.delete(passkeys).where(account.owns))
+
+
+def _account(session: Session) -> Account:
+    return Account(session.kind, session.subject)
 
 
 def _descriptors(connection: sa.Connection, session: Session) -> list[PublicKeyCredentialDescriptor]:
-    ids = connection.execute(
-        sa.select(passkeys.c.credential_id).where(
-            passkeys.c.kind == str(session.kind), passkeys.c.subject == session.subject
-        )
-    ).scalars()
+    ids = connection.execute(sa.select(passkeys.c.credential_id).where(_account(session).owns)).scalars()
     return [PublicKeyCredentialDescriptor(id=credential_id) for credential_id in ids]

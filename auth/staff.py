@@ -18,7 +18,7 @@ from archive.errors import BadRequestError, ConflictError, ForbiddenError, NotFo
 from auth.access import Access
 from auth.factors import Passwords, check_new_password, new_password
 from auth.limits import Tries, give_back, resume, take_from
-from auth.passkeys import has_passkey, register, registration_options, sign_in, sign_in_options
+from auth.passkeys import Account, has_passkey, register, registration_options, sign_in, sign_in_options
 from auth.people import WrongCodeError
 from auth.sessions import (
     NewSession,
@@ -225,7 +225,7 @@ def _change(connection: sa.Connection, access: Access, cookie: str | None, hashe
 def _second_step(connection: sa.Connection, access: Access, session: Session, now_ms: int) -> StaffStep:
     row = _find(connection, session.subject)
     token = pass_step(connection, session, PASSWORD, now_ms)
-    if has_passkey(connection, session):
+    if has_passkey(connection, Account(SessionKind.STAFF, session.subject)):
         return StaffStep(StaffNext.PASSKEY, token)
     if row is not None and row["totp_encrypted"] is not None and row["totp_step"] > 0:
         return StaffStep(StaffNext.TOTP, token)

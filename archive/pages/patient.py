@@ -13,6 +13,8 @@ from archive.scope import Scope
 from auth.access import ACCESS, Access, principal_of
 from auth.matching import Completeness, completeness
 from auth.permits import may_import
+from auth.owner_passkeys import account_of
+from auth.passkeys import list_passkeys
 from auth.principals import Kind
 from auth.requests import Request
 from auth.sharing import SharedWith, list_asking, list_shared, require_request
@@ -60,6 +62,7 @@ async def get_home(request: web.Request) -> web.StreamResponse:
         "can_send": bool(access.outbox.channels.available),
         "public_base": access.public_base,
         "shared": shared,
+        "passkeys": await access.database.read(list_passkeys, account_of(request_id)),
         "asking": await access.database.read(list_asking, access, request_id),
         "may_import": await access.database.keyed(may_import, request_id),
         "trail": await access.database.read(read_trail, request_id),

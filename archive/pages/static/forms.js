@@ -118,6 +118,7 @@
     for (const field of event.target.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
     send(event.target, bodyOf(event.target));
   });
+  page.addEventListener("changed", () => refresh());
   page.addEventListener("change", (event) => { if (event.target.dataset.chooses !== undefined) choose(event.target); });
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("button");

@@ -87,7 +87,7 @@
     if (button.dataset.action === "open") goOn(await ask("open", { secret }));
     if (button.dataset.action === "passkey") await passkey();
     if (button.dataset.action === "sso") { const said = await ask("sso", {}); if (said) location.assign(said.url); }
-    if (button.dataset.shows) show(button.dataset.shows);
+    if (button.dataset.shows) show(button.dataset.shows === "instead" ? told.instead : button.dataset.shows);
     if (button.dataset.channel !== undefined) {
       const said = await ask("code/send", { channel: button.dataset.channel, language: document.documentElement.lang });
       if (!said) return;
