@@ -31,6 +31,7 @@ from auth.limits import PerNetwork, begun_sign_ins, network_of, patients_forms, 
 from auth.matching import keep_matching
 from auth.notices import Telling, keep_telling
 from auth.passkeys import RelyingParty
+from auth.pausing import keep_watching
 from auth.principals import NOBODY, Credential, Kind, Principal, credential_of, find_principal, touch
 from auth.sessions import Cookies, Visitor
 
@@ -178,6 +179,7 @@ async def open_access(database: Database, settings: AccessSettings) -> AsyncIter
             _kept(lambda: _watch(access)),
             _kept(outbox.run),
             _kept(lambda: keep_matching(database, clock)),
+            _kept(lambda: keep_watching(database, clock)),
             _kept(lambda: keep_telling(telling)),
         )
     ]
@@ -332,13 +334,14 @@ async def _watch(access: Access) -> None:
 
 
 async def end_dead_answers(access: Access) -> None:
-    """Break off every running answer whose link, ticket, session or token has ended since it began."""
+    """Break off every running answer whose link, ticket, session or token has ended, or shows less, since it began."""
     now_s = asyncio.get_running_loop().time()
-    living: dict[Credential, bool] = {}
+    living: dict[Credential, Principal] = {}
     for request, credential, started_s in list(access.running.values()):
         if now_s - started_s < WATCH_EVERY_S:
             continue
         if credential not in living:
-            living[credential] = (await access.find(credential)).kind is not Kind.NOBODY
-        if not living[credential] and request.transport is not None:
+            living[credential] = await access.find(credential)
+        ended = living[credential].kind is Kind.NOBODY or not living[credential].sees(principal_of(request).scope)
+        if ended and request.transport is not None:
             request.transport.abort()

@@ -17,6 +17,7 @@ from archive.database.journey_tables import request_studies, requests
 from archive.errors import NotFoundError
 from archive.identifiers import StudyUID
 from archive.index.copies import is_original
+from auth.holding import is_shown, settle
 from auth.requests import RequestState, tell
 
 LOOK_EVERY_S = 2.0
@@ -96,7 +97,7 @@ def find_candidates(connection: sa.Connection, accession_number: str, patient_id
 
 
 def attach(connection: sa.Connection, request_id: str, study_uids: list[StudyUID], by: str, now_ms: int) -> None:
-    """These studies are the request's, says the desk (or an exact match)."""
+    """These studies are the request's, says the desk (or an exact match), whatever patient ID they have now."""
     present = set(
         connection.execute(
             sa.select(studies.c.study_uid).where(studies.c.study_uid.in_(study_uids), is_original(studies.c.id))
@@ -115,6 +116,7 @@ def attach(connection: sa.Connection, request_id: str, study_uids: list[StudyUID
     ]
     if fresh:
         connection.execute(sa.insert(request_studies), fresh)
+    settle(connection, request_id, sorted(map(StudyUID, present)))
     _change(connection, request_id, RequestState.MATCHED, "", now_ms)
     detail = {"match": "attached", "studies": str(len(fresh))}
     tell(connection, Action.REQUEST_CHANGE, request_id, by, detail, now_ms)
@@ -132,7 +134,7 @@ def completeness(connection: sa.Connection, request_id: str) -> Completeness:
             sa.func.coalesce(sa.func.max(instances.c.stored_ms), 0),
         )
         .select_from(joined)
-        .where(request_studies.c.request_id == request_id)
+        .where(request_studies.c.request_id == request_id, is_shown(request_studies))
     ).one()
     return Completeness(int(row[0]), int(row[1]), int(row[2]))
 

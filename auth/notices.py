@@ -33,6 +33,8 @@ class Notice(StrEnum):
     CLAIM = "claim"
     ASK = "ask"
     PASSKEY = "passkey"
+    PAUSED = "paused"
+    RESUMED = "resumed"
 
 
 @dataclass(frozen=True, slots=True)

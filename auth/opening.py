@@ -4,6 +4,7 @@
 |---|---|
 | unknown, or its secret wrong | 404, the same for both |
 | right, and over | 410 with the reason in plain words |
+| right, and nothing of it shown for now | 409 |
 | right | what comes next, and a cookie that is worth nothing until the last step |
 """
 
@@ -135,6 +136,7 @@ async def open_link(access: Access, typed_id: str, typed_secret: str, visitor: V
         raise UnknownLinkError("This link is not known here. Check that it was copied whole.")
     if share.ended_reason is not None:
         raise ended(share.ended_reason)
+    share.require_running()
     return await access.database.write(_begin, share, visitor, now_ms)
 
 
@@ -184,6 +186,7 @@ def half_open(
         raise UnauthorizedError("Open the link first.")
     if share.ended_reason is not None:
         raise ended(share.ended_reason)
+    share.require_running()
     return share, session
 
 

@@ -11,6 +11,7 @@ from aiohttp import web
 from archive.database.journey_tables import request_studies, requests, staff
 from archive.identifiers import StudyUID
 from archive.scope import Scope
+from auth.holding import is_shown
 from auth.sessions import SEEN_EVERY_MS, Cookies, SessionKind, find_session, touch_session
 from auth.shares import find_share
 from auth.tickets import TICKET_PREFIX, find_ticket, touch_ticket
@@ -47,6 +48,12 @@ class Principal:
         return self.kind in (Kind.SHARE, Kind.TICKET) or (
             self.kind is Kind.MACHINE and bool(self.roles & {Role.READ, Role.ADMIN})
         )
+
+    def sees(self, scope: Scope) -> bool:
+        """Whether every study of the scope is one that this principal may see."""
+        if scope.study_uids is None or self.scope.study_uids is None:
+            return self.scope.study_uids is None
+        return scope.study_uids <= self.scope.study_uids
 
     @property
     def may_store(self) -> bool:
@@ -159,7 +166,9 @@ def _owner_session(connection: sa.Connection, credential: Credential, now_ms: in
     if request is None:
         return None
     study_uids = connection.execute(
-        sa.select(request_studies.c.study_uid).where(request_studies.c.request_id == session.subject)
+        sa.select(request_studies.c.study_uid).where(
+            request_studies.c.request_id == session.subject, is_shown(request_studies)
+        )
     ).scalars()
     principal = Principal(
         Kind.OWNER,

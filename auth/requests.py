@@ -17,6 +17,7 @@ from archive.delivery.contacts import parse_email, parse_mobile
 from archive.errors import BadRequestError, ConflictError, NotFoundError
 from archive.identifiers import StudyUID
 from archive.vault import Vault
+from auth.holding import HeldStudy, held_studies, is_shown
 from auth.sessions import SessionKind, end_sessions
 from auth.shares import DAY_S, Ending, end_share
 from auth.tokens import SECRET_LENGTH, SHARE_ID_LENGTH, decode_code, grouped, hash_secret, random_code
@@ -89,6 +90,7 @@ class Request:
     patient_id: str
     accession_number: str
     study_uids: tuple[StudyUID, ...]
+    held: tuple[HeldStudy, ...]
     created_ms: int
     created_by: str
     changed_ms: int
@@ -198,7 +200,7 @@ def find_request(connection: sa.Connection, vault: Vault, request_id: str) -> Re
     row = connection.execute(sa.select(requests).where(requests.c.id == request_id)).mappings().one_or_none()
     if row is None:
         return None
-    return _request(row, _study_uids(connection, request_id), vault)
+    return _request(row, _named(connection, request_id), vault)
 
 
 def list_requests(connection: sa.Connection, vault: Vault, since_ms: int) -> list[Request]:
@@ -206,7 +208,7 @@ def list_requests(connection: sa.Connection, vault: Vault, since_ms: int) -> lis
     open_states = [RequestState.NEW, RequestState.DOUBTFUL, RequestState.WAITING]
     query = sa.select(requests).where(sa.or_(requests.c.changed_ms >= since_ms, requests.c.state.in_(open_states)))
     rows = connection.execute(query.order_by(requests.c.created_ms.desc()).limit(500)).mappings().all()
-    return [_request(row, _study_uids(connection, row["id"]), vault) for row in rows]
+    return [_request(row, _named(connection, row["id"]), vault) for row in rows]
 
 
 def change_contacts(
@@ -271,11 +273,17 @@ def tell(
 
 
 def _study_uids(connection: sa.Connection, request_id: str) -> tuple[StudyUID, ...]:
-    query = sa.select(request_studies.c.study_uid).where(request_studies.c.request_id == request_id)
+    query = sa.select(request_studies.c.study_uid).where(
+        request_studies.c.request_id == request_id, is_shown(request_studies)
+    )
     return tuple(StudyUID(uid) for uid in connection.execute(query.order_by(request_studies.c.study_uid)).scalars())
 
 
-def _request(row: sa.RowMapping, study_uids: tuple[StudyUID, ...], vault: Vault) -> Request:
+def _named(connection: sa.Connection, request_id: str) -> tuple[tuple[StudyUID, ...], tuple[HeldStudy, ...]]:
+    return _study_uids(connection, request_id), held_studies(connection, request_id)
+
+
+def _request(row: sa.RowMapping, named: tuple[tuple[StudyUID, ...], tuple[HeldStudy, ...]], vault: Vault) -> Request:
     def opened(name: str) -> str:
         sealed = row[f"{name}_encrypted"]
         return vault.decrypt(sealed, CONTACT) if sealed else ""
@@ -311,7 +319,8 @@ def _request(row: sa.RowMapping, study_uids: tuple[StudyUID, ...], vault: Vault)
         email=opened("email"),
         mobile=opened("mobile"),
         helper=opened("helper"),
-        study_uids=study_uids,
+        study_uids=named[0],
+        held=named[1],
         **taken,
     )
 

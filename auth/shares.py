@@ -16,11 +16,12 @@ from archive.database import index_tables
 from archive.database.access_tables import sessions, share_studies, shares, tickets
 from archive.database.engine import Database
 from archive.dicom.pseudonyms import Pseudonyms
-from archive.errors import BadRequestError, NotFoundError
+from archive.errors import BadRequestError, ConflictError, NotFoundError
 from archive.identifiers import StudyUID
 from archive.index.copies import is_original
 from archive.scope import Scope
 from auth.factors import Passwords, check_new_password
+from auth.holding import is_shown, patient_of
 from auth.tokens import SECRET_LENGTH, SHARE_ID_LENGTH, decode_code, grouped, hash_secret, random_code
 
 DAY_S = 86_400
@@ -52,6 +53,10 @@ class Ending(StrEnum):
     USED_UP = "used-up"
     WITHDRAWN = "withdrawn"
     ROTATED = "rotated"
+
+
+class PausedLinkError(ConflictError):
+    code = "link-paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,8 @@ class Share:
     deidentification_key: bytes | None = None
     source_uids: tuple[StudyUID, ...] = ()
     """The studies as they are stored. Equal to `study_uids`, but for a share without a name."""
+    held_count: int = 0
+    """Studies that are named and, for now, not shown; they are in neither of the two."""
 
     @property
     def scope(self) -> Scope:
@@ -122,6 +129,16 @@ class Share:
         if self.without_name:
             return Scope(frozenset(self.study_uids))
         return Scope(frozenset(self.study_uids), self.frozen_ms, self.with_reports)
+
+    @property
+    def paused(self) -> bool:
+        """Nothing of it is shown for now: its studies were deleted, or have become another patient's."""
+        return not self.study_uids
+
+    def require_running(self) -> None:
+        """Raise PausedLinkError where there is nothing to be seen for now."""
+        if self.paused:
+            raise PausedLinkError("The images were taken back for now. This link works again when they are back.")
 
     @property
     def without_name(self) -> bool:
@@ -181,7 +198,7 @@ def insert_share(
             index_tables.studies.c.study_uid.in_(new.study_uids), is_original(index_tables.studies.c.id)
         )
     ).scalar_one()
-    if present != len(set(new.study_uids)):
+    if not present or present != len(set(new.study_uids)):
         raise NotFoundError("There is no such study.", parameter="StudyInstanceUID")
     key = _deidentification_key(connection, new)
     connection.execute(
@@ -208,6 +225,8 @@ def insert_share(
         sa.insert(share_studies),
         [{"share_id": link.share_id, "study_uid": uid, "copy_uid": copy_uids[uid]} for uid in sorted(copy_uids)],
     )
+    of_link = share_studies.c.share_id == link.share_id
+    connection.execute(sa.update(share_studies).where(of_link).values(patient_id=patient_of(share_studies.c.study_uid)))
     detail = {"mode": str(new.mode), "expires_ms": str(now_ms + new.ttl_s * 1000)}
     events = [
         Event(Action.SHARE_CREATE, "operator", new.created_by, share_id=link.share_id, study_uid=uid, detail=detail)
@@ -230,10 +249,8 @@ def find_share(connection: sa.Connection, share_id: str, now_ms: int) -> Share |
     row = connection.execute(sa.select(shares).where(shares.c.id == share_id)).mappings().one_or_none()
     if row is None:
         return None
-    named = connection.execute(
-        sa.select(share_studies.c.study_uid, share_studies.c.copy_uid).where(share_studies.c.share_id == share_id)
-    )
-    return _share(row, [(uid, copy_uid) for uid, copy_uid in named], now_ms)
+    named = connection.execute(_NAMED.where(share_studies.c.share_id == share_id))
+    return _share(row, [_Named(*one[1:]) for one in named], now_ms)
 
 
 def end_share(connection: sa.Connection, share_id: str, ending: Ending, by: str, now_ms: int) -> None:
@@ -269,17 +286,31 @@ def count_open(connection: sa.Connection, share_id: str, now_ms: int) -> bool:
 
 
 def _select_shares(connection: sa.Connection, now_ms: int) -> list[Share]:
-    studies: dict[str, list[tuple[str, str | None]]] = {}
-    for row in connection.execute(sa.select(share_studies)):
-        studies.setdefault(row.share_id, []).append((row.study_uid, row.copy_uid))
+    studies: dict[str, list[_Named]] = {}
+    for share_id, *named in connection.execute(_NAMED):
+        studies.setdefault(share_id, []).append(_Named(*named))
     rows = connection.execute(sa.select(shares).order_by(shares.c.created_ms, shares.c.id)).mappings()
     return [_share(row, studies.get(row["id"], []), now_ms) for row in rows]
 
 
-def _share(row: sa.RowMapping, named: list[tuple[str, str | None]], now_ms: int) -> Share:
-    """`named` are its studies, each with the copy that a share without a name shows instead; here, and nowhere else,
-    the one takes the place of the other.
-    """
+_NAMED = sa.select(
+    share_studies.c.share_id, share_studies.c.study_uid, share_studies.c.copy_uid, is_shown(share_studies)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A study of a share, and the copy that a share without a name shows instead."""
+
+    study_uid: str
+    copy_uid: str | None
+    shown: bool
+
+
+def _share(row: sa.RowMapping, named: list[_Named], now_ms: int) -> Share:
+    """Here, and nowhere else, copies take the place of studies, and what is held back is left out."""
+    without_name = row["deidentification_key"] is not None
+    shown = [one for one in named if one.shown]
     if row["ended_ms"] is not None:
         ending: Ending | None = Ending(row["ended_reason"])
     elif row["expires_ms"] <= now_ms:
@@ -290,8 +321,9 @@ def _share(row: sa.RowMapping, named: list[tuple[str, str | None]], now_ms: int)
     return Share(
         share_id=row["id"],
         mode=Mode(row["mode"]),
-        study_uids=tuple(StudyUID(uid if row["deidentification_key"] is None else copy or "") for uid, copy in named),
-        source_uids=tuple(StudyUID(uid) for uid, _ in named),
+        study_uids=tuple(StudyUID((one.copy_uid or "") if without_name else one.study_uid) for one in shown),
+        source_uids=tuple(StudyUID(one.study_uid) for one in shown),
+        held_count=len(named) - len(shown),
         ended_reason=ending,
         **taken,
     )

@@ -259,6 +259,8 @@ async def look_at(access: Access, request: Request, share_id: str | None, visito
 
     Without `share_id` the owner looks at all their own images; nobody else can open that share: nobody has its secret.
     """
+    if share_id is None and not request.study_uids:
+        raise ConflictError("The images are not here.")
     if share_id is None:
         share_id = await access.database.read(_own_share, request.request_id, request.study_uids, access.clock())
     if share_id is None:
@@ -274,6 +276,7 @@ async def look_at(access: Access, request: Request, share_id: str | None, visito
         share = _require_owned(connection, request.request_id, share_id, now_ms)
         if share.ended_reason is not None:
             raise NotFoundError
+        share.require_running()
         return start_session(connection, NewSession(SessionKind.SHARE, share_id, visitor, True), now_ms)
 
     return share_id, await access.database.write(begin, access.clock())
@@ -333,6 +336,8 @@ async def answer_asking(access: Access, request: Request, number: int, *, grant:
     found = next((one for one in asking if one.number == number), None)
     if found is None:
         raise NotFoundError
+    if grant and not request.study_uids:
+        raise ConflictError("The images are not here.")
 
     def answer(connection: sa.Connection, now_ms: int) -> Share | None:
         changed = connection.execute(

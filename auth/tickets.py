@@ -53,6 +53,7 @@ def create_ticket(connection: sa.Connection, new: NewTicket, now_ms: int) -> tup
     share = find_share(connection, new.share_id, now_ms)
     if share is None or share.ended_reason is not None:
         raise NotFoundError
+    share.require_running()
     if len(list_tickets(connection, new.share_id, now_ms)) >= MAXIMUM_LIVING:
         raise BadRequestError(f"At most {MAXIMUM_LIVING} viewers at a time; switch one off first.")
     ticket = TICKET_PREFIX + secrets.token_urlsafe(24)

@@ -112,7 +112,7 @@ def list_shares_command(data: DataOption = DEFAULT_DATA) -> None:
     Example: lightbox share list --data ./data
     """
     for share in with_database(data, lambda database: list_shares(database, Clock()())):
-        state = share.ended_reason or "active"
+        state = share.ended_reason or ("paused" if share.paused else "active")
         print(
             f"{share.share_id}\t{share.mode}\t{len(share.study_uids)} studies\t{share.opens} opens\t"
             f"{_day(share.expires_ms)}\t{state}"

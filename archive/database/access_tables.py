@@ -57,8 +57,13 @@ share_studies = sa.Table(
     sa.Column("share_id", sa.Text, sa.ForeignKey("shares.id"), primary_key=True),
     sa.Column("study_uid", sa.Text, primary_key=True, index=True),
     sa.Column("copy_uid", sa.Text, nullable=True, index=True),
+    sa.Column("patient_id", sa.Text, nullable=True),
+    sa.Column("held_ms", sa.BigInteger, nullable=True),
 )
-"""`copy_uid` is the study that a share without a name shows instead: its de-identified copy."""
+"""`copy_uid` is the study that a share without a name shows instead: its de-identified copy.
+
+`patient_id` is whose the study was when it was shared; `held_ms` since when it is known to be held back.
+"""
 
 share_exclusions = sa.Table(
     "share_exclusions",

@@ -53,7 +53,10 @@ request_studies = sa.Table(
     sa.Column("study_uid", sa.Text, primary_key=True, index=True),
     sa.Column("matched_ms", sa.BigInteger, nullable=False),
     sa.Column("matched_by", sa.Text, nullable=False),
+    sa.Column("patient_id", sa.Text, nullable=True),
+    sa.Column("held_ms", sa.BigInteger, nullable=True),
 )
+"""`patient_id` and `held_ms` as in `share_studies`."""
 
 people = sa.Table(
     "people",

@@ -78,9 +78,11 @@ async def get_home(request: web.Request) -> web.StreamResponse:
 
 
 def state_of(access: Access, owned: Request, arrived: Completeness) -> str:
-    """waiting, arriving, report_only, ready: what the page says of the images."""
+    """waiting, arriving, report_only, paused, ready: what the page says of the images."""
     now_ms = access.clock()
     if arrived.image_count == 0:
+        if owned.held:
+            return "paused"
         if arrived.report_count and now_ms - arrived.quiet_since_ms >= access.settings.quiet_ms:
             return "report_only"
         return "waiting"

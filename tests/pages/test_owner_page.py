@@ -93,3 +93,14 @@ async def test_a_withdrawn_request_shows_nothing_any_more(site):
     site.access.forget()
     answer = await site.client.get(f"/o/{request_id}/home", headers=HTML, allow_redirects=False)
     assert answer.status == 303
+
+
+async def test_images_taken_back_are_called_so_and_nothing_of_them_is_shown(site):
+    moved = sa.update(index_tables.studies).values(PatientID="another")
+    text, request_id = await owner_page(site, "1.2.826.0.1.1")
+    assert "CT head" in text
+    await site.database.write(lambda connection: connection.execute(moved).rowcount)
+    answer = await site.client.get(f"/o/{request_id}/home?lang=en", headers=HTML)
+    text = await answer.text()
+    assert "Your images were taken back for now" in text
+    assert "CT head" not in text

@@ -3,6 +3,9 @@
 import json
 import re
 
+import sqlalchemy as sa
+
+from archive.database import index_tables
 from archive.index.texts import readable_name
 from auth.shares import Ending, Mode, end_share
 from auth.tokens import random_code
@@ -141,3 +144,16 @@ def test_names_are_read_as_they_are_said():
     assert readable_name("Yamada^Tarou=山田^太郎") == "Tarou Yamada"
     assert readable_name("=山田^太郎") == "太郎 山田"
     assert readable_name("") == ""
+
+
+async def test_whoever_looks_at_images_that_are_taken_back_is_told_so_in_plain_words(site):
+    link = await site.share()
+    await site.opened(link)
+    moved = sa.update(index_tables.studies).values(PatientID="another")
+    await site.database.write(lambda connection: connection.execute(moved).rowcount)
+    site.access.forget()
+    answer = await site.client.get(f"/s/{link.share_id}/images?lang=en", headers=HTML)
+    text = await answer.text()
+    assert "this link is paused" in text
+    assert "CT head" not in text
+    assert "Müller" not in text
