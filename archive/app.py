@@ -176,6 +176,7 @@ def access_settings(settings: Settings) -> AccessSettings:
             settings.smtp_password.get_secret_value(),
             settings.mail_from or f"lightbox@{settings.smtp_host}",
             settings.site_name,
+            ca_file=settings.smtp_ca_file,
         )
     if settings.sms_url:
         sms = SmsSettings(

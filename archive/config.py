@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     smtp_host: str = Field("", description="Mail server; empty: no mail is sent.")
     smtp_port: int = Field(587, ge=1, le=65535, description="Port of the mail server.")
     smtp_security: Literal["starttls", "tls", "none"] = Field("starttls", description="How mail is encrypted.")
+    smtp_ca_file: Path | None = Field(None, description="Certificates of a private authority the mail server is under.")
     smtp_username: str = Field("", description="Name to sign in to the mail server with; empty: no sign-in.")
     smtp_password: SecretStr = Field(SecretStr(""), description="Password for the mail server.")
     mail_from: str = Field("", description="Sender of mails.")

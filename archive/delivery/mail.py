@@ -1,10 +1,13 @@
 """A message by mail: SMTP with STARTTLS or TLS, plain text and HTML in one."""
 
+import asyncio
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
+from pathlib import Path
 
 import aiosmtplib
 
@@ -15,7 +18,10 @@ TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class MailSettings:
-    """The mail server. `security` "none" is for a server on this machine or a test."""
+    """The mail server. `security` "none" is for a server on this machine or a test.
+
+    `ca_file` holds the certificates of a private authority; with it, no other authority is believed.
+    """
 
     host: str
     port: int = 587
@@ -25,6 +31,7 @@ class MailSettings:
     sender: str = ""
     sender_name: str = ""
     timeout_s: float = TIMEOUT_S
+    ca_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +47,13 @@ async def send_mail(settings: MailSettings, recipient: str, mail: Mail) -> str:
     Raises
     ------
     TemporaryFailureError
-        The server cannot be reached or says "later" (4xx).
+        The server cannot be reached, cannot show who it is, offers no encryption where settings demand it, or says
+        "later" (4xx). Nothing of the message has left then.
     PermanentFailureError
         The server refuses the address, the sender or the message (5xx).
     """
     message = compose(settings, recipient, mail)
+    tls_context = await asyncio.to_thread(_tls_context, settings) if settings.security != "none" else None
     try:
         await aiosmtplib.send(
             message,
@@ -55,6 +64,7 @@ async def send_mail(settings: MailSettings, recipient: str, mail: Mail) -> str:
             username=settings.username or None,
             password=settings.password or None,
             timeout=settings.timeout_s,
+            tls_context=tls_context,
         )
     except aiosmtplib.SMTPRecipientsRefused as error:
         codes = [refused.code for refused in error.recipients]
@@ -64,7 +74,7 @@ async def send_mail(settings: MailSettings, recipient: str, mail: Mail) -> str:
     except aiosmtplib.SMTPResponseException as error:
         raise _failure(error.code, "the mail server refused the message") from error
     except (aiosmtplib.SMTPException, OSError) as error:
-        raise TemporaryFailureError("the mail server cannot be reached") from error
+        raise TemporaryFailureError(_reason(error)) from error
     return str(message["Message-ID"])
 
 
@@ -80,6 +90,33 @@ def compose(settings: MailSettings, recipient: str, mail: Mail) -> EmailMessage:
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
     return message
+
+
+def _tls_context(settings: MailSettings) -> ssl.SSLContext:
+    """Who the mail server may be: a certificate for its host name, by an authority that is believed.
+
+    Raises TemporaryFailureError for a file that cannot be read: it can be put right while the message waits.
+    """
+    try:
+        return ssl.create_default_context(cafile=settings.ca_file)
+    except OSError as error:
+        raise TemporaryFailureError("the file that smtp_ca_file names cannot be read as certificates") from error
+
+
+def _reason(error: BaseException) -> str:
+    """What the desk reads of a failure without an answer; what wraps the cause is the library's own."""
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and len(causes) < 5:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    if any(isinstance(one, ssl.SSLCertVerificationError) for one in causes):
+        return "the mail server's certificate is not trusted"
+    if any(isinstance(one, ssl.SSLError) for one in causes):
+        return "no encrypted connection to the mail server could be made"
+    if type(error) is aiosmtplib.SMTPException and "STARTTLS" in str(error):
+        return "the mail server offers no encryption"
+    return "the mail server cannot be reached"
 
 
 def _failure(code: int, reason: str) -> PermanentFailureError | TemporaryFailureError:
