@@ -288,7 +288,10 @@ def require_same_site(request: web.Request, public_base: str) -> None:
 
 
 def device_family(user_agent: str) -> str:
-    """What the device is, in a word or two: enough to recognise one's own, too little to follow anyone."""
+    """What the device is, in a word or two: enough to recognise one's own, too little to follow anyone.
+
+    Empty for what is no browser.
+    """
     systems = (
         ("iPhone", "iPhone"),
         ("iPad", "iPad"),
@@ -301,7 +304,7 @@ def device_family(user_agent: str) -> str:
     browsers = (("Firefox/", "Firefox"), ("Edg/", "Edge"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
     system = next((name for mark, name in systems if mark in user_agent), "")
     browser = next((name for mark, name in browsers if mark in user_agent), "")
-    return " ".join(filter(None, (browser, system))) or "other program"
+    return " ".join(filter(None, (browser, system)))
 
 
 def _require_somebody(request: web.Request) -> Principal:

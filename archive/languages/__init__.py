@@ -41,6 +41,15 @@ class Language:
         """The day of a time."""
         return self.day(datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y%m%d"))
 
+    def failure(self, reason: str) -> str:
+        """Why a message has not gone out: `delivery`'s words, and the other server's code in parentheses.
+
+        A reason without a text stays as it is: an older version's may be in the database.
+        """
+        words, _, code = reason.partition(" (")
+        text = self.texts.get(f"failure.{words}", words)
+        return f"{text} ({code}" if code else text
+
 
 def load_languages() -> dict[str, Language]:
     """All languages, by code."""

@@ -12,9 +12,9 @@ from archive.pages.rendering import PAGES
 from archive.scope import Scope
 from auth.access import ACCESS, Access, principal_of
 from auth.matching import Completeness, completeness
-from auth.permits import may_import
 from auth.owner_passkeys import account_of
 from auth.passkeys import list_passkeys
+from auth.permits import may_import
 from auth.principals import Kind
 from auth.requests import Request
 from auth.sharing import SharedWith, list_asking, list_shared, require_request

@@ -79,7 +79,7 @@ class Pages:
         """What scripts say instead of the API's English, by the API's codes and parameters."""
         texts = self.language(request).texts
         own = {key.removeprefix("problem."): text for key, text in texts.items() if key.startswith("problem.")}
-        return {**own, "failed": texts["link.failed"]}
+        return {**own, "failed": texts["link.failed"], "other": texts["error.input"]}
 
     def static_url(self, name: str) -> str:
         """The address of a static file; it changes with the file's bytes, so it may be kept for ever."""

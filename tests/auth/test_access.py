@@ -337,4 +337,4 @@ async def test_a_running_download_breaks_off_within_two_seconds_of_its_ending(ar
 def test_a_device_is_told_in_two_words():
     android = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 Chrome/120.0 Mobile Safari/537.36"
     assert device_family(android) == "Chrome Android"
-    assert device_family("curl/8.0") == "other program"
+    assert device_family("curl/8.0") == ""

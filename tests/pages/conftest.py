@@ -10,9 +10,13 @@ import sqlalchemy as sa
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
+from servers import free_port
 
 from archive.database import index_tables
 from archive.database.engine import Database, migrate
+from archive.delivery.mail import MailSettings
+from archive.delivery.outbox import Channels
+from archive.delivery.sms import SmsSettings
 from archive.dicomweb.problems import setup_problems
 from archive.identifiers import StudyUID
 from archive.instances import FrameIndex, FrameLayout
@@ -27,6 +31,8 @@ from auth.shares import Link, NewShare, create_share
 
 STUDY = StudyUID("1.2.826.0.1.1")
 REPORT_STUDY = StudyUID("1.2.826.0.1.2")
+CHANNELS = Channels(MailSettings("127.0.0.1", 9), SmsSettings("http://127.0.0.1:9"))
+"""Port 9 answers nobody: what is queued stays queued."""
 EMPTY: dict[str, object] = {"stored_ms": 1, "updated_ms": 1, "attributes": b"{}"}
 
 
@@ -35,6 +41,7 @@ class Site:
     database: Database
     access: Access
     client: TestClient  # type: ignore[type-arg]  # any app
+    base: str
     report_study: StudyUID = REPORT_STUDY
 
     async def share(self, *study_uids: StudyUID, **values: object) -> Link:
@@ -57,6 +64,7 @@ def fill_index(path: Path) -> None:
                 "PatientBirthDate": "19801224",
                 "StudyDate": "20261103",
                 "StudyDescription": "CT head",
+                "PatientID": "PID-1",
             }
             connection.execute(sa.insert(index_tables.studies).values(id=study_id, study_uid=uid, **values, **EMPTY))
         number = 0
@@ -119,15 +127,17 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     migrate(path)
     fill_index(path)
     database = Database.open(path)
-    async with open_access(database, AccessSettings("http://127.0.0.1:8042", tmp_path / "vault.key")) as access:
+    base = f"http://127.0.0.1:{(port := free_port())}"
+    settings = AccessSettings(base, tmp_path / "vault.key", channels=CHANNELS, help_phone="+49 30 123456")
+    async with open_access(database, settings) as access:
         app = web.Application()
         setup_problems(app, present_problem)
         install(app, access)
-        app[PAGES] = Pages("St. Elsewhere Hospital")
+        app[PAGES] = Pages("St. Elsewhere Hospital", "+49 30 123456")
         app.add_routes(page_routes())
         app.add_routes(auth_routes.routes())
         instance = "/s/{share_id}/dicom-web/studies/{study}/series/{series}/instances/{instance}"
         app.add_routes([web.get(instance + tail, rendered) for tail in ("/rendered", "/frames/{frame}/rendered")])
-        async with TestClient(TestServer(app)) as client:
-            yield Site(database, access, client)
+        async with TestClient(TestServer(app, host="127.0.0.1", port=port)) as client:
+            yield Site(database, access, client, base)
     await database.close()

@@ -4,6 +4,8 @@
   const page = document.getElementById("main");
   const texts = JSON.parse(document.querySelector("[data-texts]").textContent);
 
+  const english = (text) => (document.documentElement.lang === "en" ? text : ""); // the API speaks no other language
+
   const valueOf = (field) => {
     if (field.type === "checkbox") return field.checked;
     if (field.type === "number" || field.dataset.number !== undefined) return field.value === "" ? null : Number(field.value);
@@ -65,7 +67,12 @@
     if (!fresh.querySelector("[data-refresh]")) { location.reload(); return; }
     for (const part of document.querySelectorAll(which)) {
       const twin = fresh.getElementById(part.id);
-      if (twin && twin.innerHTML !== part.innerHTML) part.replaceWith(document.adoptNode(twin));
+      if (!twin || twin.innerHTML === part.innerHTML) continue;
+      const focused = part.contains(document.activeElement) ? document.activeElement.dataset.api : undefined;
+      part.replaceWith(document.adoptNode(twin));
+      const same = focused && twin.querySelector(`[data-api="${CSS.escape(focused)}"]`);
+      if (same) same.focus();
+      else if (focused) { twin.tabIndex = -1; twin.focus({ preventScroll: true }); }
     }
     wire();
   };
@@ -83,7 +90,7 @@
       const told = answer.status === 204 ? {} : await answer.json().catch(() => ({}));
       if (!answer.ok) {
         if (answer.status === 401) { location.reload(); return; }
-        say(near, texts[told.parameter] || texts[told.code] || told.message || texts.failed);
+        say(near, texts[told.parameter] || texts[told.code] || english(told.message) || texts.other);
         const field = told.parameter && where.querySelector(`[name="${CSS.escape(told.parameter)}"]`);
         if (field) { field.setAttribute("aria-invalid", "true"); field.focus(); }
         return;

@@ -97,6 +97,7 @@
     if (picture.complete) ready(); else picture.addEventListener("load", ready, { once: true });
   }
 
+  if (document.querySelector("[data-waits]")) setInterval(() => { if (!document.hidden) location.reload(); }, 5000); // nothing to look at yet
   document.querySelector('[data-action="done"]').addEventListener("click", async () => {
     await fetch(`/api/s/${shareId}/session`, { method: "DELETE" }).catch(() => null);
     leave("#done");

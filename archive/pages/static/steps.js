@@ -29,9 +29,10 @@
     if (first) first.focus();
   };
 
+  const english = (text) => (document.documentElement.lang === "en" ? text : ""); // the API speaks no other language
   const complain = (answer, body) => {
     const wait = answer.headers.get("Retry-After");
-    const word = texts[body.code] || texts[body.parameter] || body.message || box.dataset.failed;
+    const word = texts[body.code] || texts[body.parameter] || english(body.message) || texts.other;
     problem.textContent = word + (wait ? ` ${box.dataset.limit.replace("{seconds}", wait)}` : "");
   };
   const ask = async (path, body) => {
@@ -53,11 +54,20 @@
     }
     return null;
   };
-  const goOn = (said) => {
+  const sendCode = async (channel) => {
+    const said = await ask("code/send", { channel, language: document.documentElement.lang });
+    if (!said) return;
+    const sent = box.querySelector("[data-sent]");
+    sent.textContent = sent.dataset.sent.replace("{contact}", said.sent_to);
+    part("code").querySelector("input").focus();
+  };
+  const goOn = async (said) => {
     if (!said) return;
     told = { ...told, ...said };
-    if (said.next === "none") location.assign(goal());
-    else show(said.next);
+    if (said.next === "none") { location.assign(goal()); return; }
+    show(said.next);
+    // A patient has asked for the code by opening the own link; the other way stays one press away.
+    if (kind === "o" && said.next === "code") await sendCode(said.contacts.sms ? "sms" : "email");
   };
 
   const passkey = async () => {
@@ -88,12 +98,7 @@
     if (button.dataset.action === "passkey") await passkey();
     if (button.dataset.action === "sso") { const said = await ask("sso", {}); if (said) location.assign(said.url); }
     if (button.dataset.shows) show(button.dataset.shows === "instead" ? told.instead : button.dataset.shows);
-    if (button.dataset.channel !== undefined) {
-      const said = await ask("code/send", { channel: button.dataset.channel, language: document.documentElement.lang });
-      if (!said) return;
-      box.querySelector("[data-sent]").textContent = box.querySelector("[data-sent]").dataset.sent.replace("{contact}", said.sent_to);
-      part("code").querySelector("input").focus();
-    }
+    if (button.dataset.channel !== undefined) await sendCode(button.dataset.channel);
   });
   box.addEventListener("change", (event) => {
     const shown = event.target.dataset.show;
