@@ -1,11 +1,15 @@
 """From a link to a session, over HTTP, and everything that does not lead there."""
 
 import asyncio
+import statistics
+import time
 from dataclasses import replace
 
 import pytest
 
 from auth.limits import FREE_TRIES, LIFETIME_FAILURES, PAUSE_MS, UNKNOWN_PER_MINUTE, WINDOW_FAILURES
+from auth.opening import UnknownLinkError, open_link
+from auth.sessions import Visitor
 from auth.shares import Ending, Mode, end_share
 from auth.tokens import random_code
 
@@ -58,6 +62,30 @@ async def test_unknown_and_wrong_links_get_one_and_the_same_answer(archive, clie
     told = [await answer.json() for answer in (wrong, unknown, cannot_be)]
     assert [{**one, "request_id": ""} for one in told] == [{**told[0], "request_id": ""}] * 3
     assert "Set-Cookie" not in wrong.headers
+
+
+async def test_unknown_ids_and_wrong_secrets_take_the_same_time_also_where_a_password_follows(archive):
+    """S20: whoever lacks the secret learns nothing, not even by a clock; a slow hash on one way would be seen.
+
+    A password can be tried only once the link's 130 bits matched, so its own answer (403) tells a stranger nothing.
+    """
+    ways = {
+        "unknown": random_code(10),
+        "without a password": (await archive.share()).share_id,
+        "with a password": (await archive.share(mode=Mode.PASSWORD, password=PASSWORD)).share_id,
+    }
+    took_s = {way: [] for way in ways}
+    for number in range(40):
+        visitor = Visitor("", f"network {number}", "test")  # many networks, so that none is told to wait
+        for way, share_id in ways.items():
+            started_s = time.perf_counter()
+            with pytest.raises(UnknownLinkError):
+                await open_link(archive.access, share_id, random_code(26), visitor)
+            took_s[way].append(time.perf_counter() - started_s)
+    medians_s = [statistics.median(times_s) for times_s in took_s.values()]
+    started_s = time.perf_counter()
+    await archive.passwords.hash(PASSWORD)
+    assert max(medians_s) - min(medians_s) < (time.perf_counter() - started_s) / 2
 
 
 @pytest.mark.parametrize("ending", [Ending.REVOKED, Ending.WITHDRAWN, Ending.ROTATED])
