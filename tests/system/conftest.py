@@ -8,6 +8,7 @@ import pytest
 import requests
 from dicomweb_client.api import DICOMwebClient
 from files import real_files
+from journey import House, running_house
 from servers import SHARED_DATA, Server, running_server
 
 
@@ -25,6 +26,13 @@ class Filled:
         return DICOMwebClient(
             base or self.server.dicomweb, headers=headers or {"Authorization": f"Bearer {self.token}"}
         )
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    """A running hospital."""
+    with running_house(tmp_path, monkeypatch) as house:
+        yield house
 
 
 @pytest.fixture(scope="session")
