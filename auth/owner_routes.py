@@ -9,6 +9,7 @@ from archive.errors import BadRequestError, NotFoundError, UnauthorizedError
 from auth.access import ACCESS, Access, principal_of
 from auth.bodies import Body, read_body
 from auth.checking import check_link
+from auth.desk import withdraw_consent
 from auth.owner_passkeys import Given, give_owner_passkey, owner_passkey_options, remove_owner_passkey
 from auth.owning import (
     OwnerNext,
@@ -22,7 +23,7 @@ from auth.owning import (
 from auth.people import NewPerson
 from auth.principals import Kind
 from auth.qr import qr_svg
-from auth.requests import Request, parse_request_id, withdraw_request
+from auth.requests import Request, parse_request_id
 from auth.sessions import SessionKind
 from auth.shares import Mode, parse_share_id
 from auth.sharing import (
@@ -187,8 +188,7 @@ async def post_withdraw(request: web.Request) -> web.Response:
     """Take the consent back: everything is switched off."""
     owned, access = await require_owner(request), request.app[ACCESS]
     by = f"owner {owned.request_id}"
-    await access.database.write(withdraw_request, owned.request_id, by, access.clock())
-    access.forget()
+    await withdraw_consent(access, owned.request_id, by)
     return web.Response(status=204)
 
 

@@ -51,6 +51,7 @@ def read_trail(connection: sa.Connection, request_id: str) -> list[Entry]:
         .where(
             sa.or_(audit_events.c.share_id.in_(owned), audit_events.c.share_id == request_id),
             audit_events.c.action.in_(SHOWN),
+            ~sa.and_(audit_events.c.who_kind == "owner", audit_events.c.action == "metadata"),  # the own page
         )
         .order_by(audit_events.c.id.desc())
         .limit(MAXIMUM_ENTRIES)

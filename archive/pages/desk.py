@@ -9,6 +9,7 @@ from archive.audit import Action, Event
 from archive.errors import NotFoundError
 from archive.index.texts import readable_name
 from archive.languages import Language
+from archive.pages.reading import write_reading_down
 from archive.pages.recipient import read_lacks
 from archive.pages.rendering import PAGES
 from auth.access import ACCESS, principal_of, require_staff
@@ -76,6 +77,7 @@ async def get_desk(request: web.Request) -> web.StreamResponse:
     access = request.app[ACCESS]
     listed = await access.database.read(list_requests, access.vault, access.clock() - LISTED_MS)
     rows = [await access.database.read(desk_row, one) for one in listed]
+    await write_reading_down(request, [])
     form_url = f"{access.public_base}/request"
     context: dict[str, Any] = {
         "rows": rows,
@@ -101,6 +103,7 @@ async def get_request(request: web.Request) -> web.StreamResponse:
         raise NotFoundError
     candidates = await access.database.read(find_candidates, found.accession_number, found.patient_id)
     language = pages.language(request)
+    await write_reading_down(request, found.study_uids, request_id)
     for one in candidates:
         seen = Event(Action.SEARCH, "staff", principal.label, study_uid=one.study_uid, detail={"request": request_id})
         await access.audit.read(seen)

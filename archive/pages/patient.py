@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from archive.index.reader import find_study_overview
+from archive.pages.reading import write_reading_down
 from archive.pages.recipient import read_lacks, study_look
 from archive.pages.rendering import PAGES
 from archive.scope import Scope
@@ -52,6 +53,7 @@ async def get_home(request: web.Request) -> web.StreamResponse:
     language = pages.language(request)
     work = functools.partial(find_study_overview, Scope(frozenset(owned.study_uids)))
     overviews = [await access.database.read(work, study_uid) for study_uid in owned.study_uids]
+    await write_reading_down(request, [one.study_uid for one in overviews if one is not None])
     context: dict[str, Any] = {
         "owned": owned,
         "api": f"/api/o/{request_id}",

@@ -12,6 +12,7 @@ from archive.completeness.record import read_findings
 from archive.index.reader import InstanceSummary, SeriesOverview, StudyOverview, find_study_overview
 from archive.index.texts import readable_name
 from archive.languages import Language
+from archive.pages.reading import write_reading_down
 from archive.pages.rendering import PAGES
 from auth.access import ACCESS, Access, principal_of
 from auth.principals import Kind
@@ -117,6 +118,7 @@ async def get_images(request: web.Request) -> web.StreamResponse:
     if share is None:
         raise web.HTTPSeeOther(f"/s/{principal.share_id}")
     overviews = await read_overviews(access, share)
+    await write_reading_down(request, [one.study_uid for one in overviews])
     pages = request.app[PAGES]
     language = pages.language(request)
     looks = [study_look(overview, share.share_id, language) for overview in overviews]

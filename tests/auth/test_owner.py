@@ -7,7 +7,7 @@ import pyotp
 import pytest
 import sqlalchemy as sa
 
-from archive.database.journey_tables import notices, requests
+from archive.database.journey_tables import messages, notices, requests
 from auth.codes import LIFE_MS, SENDS_PER_HOUR, TRIES
 from auth.trail import read_trail
 
@@ -358,3 +358,14 @@ async def test_the_owner_decides_on_downloads_reports_and_what_comes_later(archi
     assert (share.may_download, share.with_reports, share.maximum_opens) == (False, False, 2)
     assert share.frozen_ms == archive.wall.now_ms
     assert share.scope == replace(share.scope, with_reports=False)
+
+
+async def test_an_owner_who_takes_the_consent_back_stops_what_is_still_to_be_sent_and_every_link(
+    archive, client, owner
+):
+    [made] = (await owner.share(mode="link"))["links"]
+    await opened(client, made)
+    assert (await client.post(f"{owner.api}/withdraw")).status == 204
+    assert not await sees(client, made)
+    query = sa.select(messages.c.state).where(messages.c.about == owner.request_id)
+    assert "queued" not in await archive.database.read(lambda connection: connection.execute(query).scalars().all())

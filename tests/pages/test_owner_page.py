@@ -3,12 +3,15 @@
 import sqlalchemy as sa
 
 from archive.database import index_tables
+from archive.database.access_tables import audit_events
 from archive.database.journey_tables import requests
 from archive.languages import load_languages
 from auth.desk import Sending, attach_studies, take_request
+from auth.factors import Passwords
 from auth.matching import newly_ready
 from auth.requests import NewRequest, mark
 from auth.sessions import NewSession, SessionKind, Visitor, start_session
+from auth.staff import StaffRole, create_staff
 
 HTML = {"Accept": "text/html"}
 NOBODY_KNOWN = Visitor("127.0.0.1", "127.0.0.1", "test")
@@ -104,3 +107,26 @@ async def test_images_taken_back_are_called_so_and_nothing_of_them_is_shown(site
     text = await answer.text()
     assert "Your images were taken back for now" in text
     assert "CT head" not in text
+
+
+async def test_whoever_sees_patient_data_on_a_page_is_in_the_trail(site):
+    _, request_id = await owner_page(site, "1.2.826.0.1.1")
+    link = await site.share()
+    await site.opened(link)
+    await site.client.get(f"/s/{link.share_id}/images", headers=HTML)
+    session = NewSession(SessionKind.STAFF, "m.curie", NOBODY_KNOWN, True)
+    await create_staff(site.database, Passwords(), ("m.curie", "M", frozenset({StaffRole.DESK})), 1)
+    cookie = await site.database.write(start_session, session, site.access.clock())
+    site.client.session.cookie_jar.update_cookies({"lightbox-staff": cookie})
+    for path in ("/desk", f"/desk/requests/{request_id}"):
+        assert (await site.client.get(path, headers=HTML)).status == 200
+    await site.access.audit.flush()
+    query = sa.select(audit_events.c.who_kind, audit_events.c.share_id, audit_events.c.study_uid)
+    read = query.where(audit_events.c.action == "metadata")
+    seen = {tuple(row) for row in await site.database.read(lambda connection: connection.execute(read).all())}
+    assert seen == {
+        ("owner", request_id, "1.2.826.0.1.1"),
+        ("share", link.share_id, "1.2.826.0.1.1"),
+        ("staff", "", ""),
+        ("staff", request_id, "1.2.826.0.1.1"),
+    }

@@ -102,7 +102,8 @@ async def test_a_report_without_images_is_called_that(site):
     link = await site.share(site.report_study)
     await site.opened(link)
     text = await (await site.client.get(f"/s/{link.share_id}/images?lang=en", headers=HTML)).text()
-    assert "holds a report and no images" in text
+    assert "There is a report, but there are no images." in text
+    assert "holds a report and no images" not in text, "once is enough"
     assert "<img data-picture" not in text
 
 
