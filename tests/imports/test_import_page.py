@@ -127,6 +127,24 @@ async def test_a_file_of_many_pieces_comes_in_whole(house, profile, tmp_path):
     assert not list((house.data / "imports").iterdir())
 
 
+async def test_a_folder_is_dragged_onto_the_page(house, profile, tmp_path):
+    disc = ihe_pdi(tmp_path / "disc")
+    page = await opened(house, await house.staff(), profile, "/desk/import")
+    box = await page.locator("[data-part=choose]").bounding_box()
+    assert box
+    devtools = await profile.new_cdp_session(page)
+    data = {"items": [], "files": [str(disc)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        place = {"x": box["x"] + 50, "y": box["y"] + 20}
+        await devtools.send("Input.dispatchDragEvent", {"type": kind, **place, "data": data})
+    await page.get_by_role("button", name="Import what is ticked").click()
+    await expect(page.get_by_role("heading", name="Done")).to_be_focused()
+    text = await page.locator("[data-part=summary]").inner_text()
+    assert "Images: 2" in text
+    assert "skipped: 3" in text
+    assert page.faults == []  # type: ignore[attr-defined]  # see opened
+
+
 async def looked_at_progress(page: Page) -> None:
     await save_screenshot(page, "import-progress")
     assert await page.get_by_role("progressbar").evaluate("bar => bar.max >= 1")
