@@ -226,3 +226,56 @@ async def test_the_keyboard_goes_down_the_page_and_shows_where_it_is(scene: Scen
         assert places == sorted(places)
         assert len(set(places)) >= 2
         assert [stop["name"] for stop in stops if not (stop["seen"] and stop["ring"])] == []
+
+
+@pytest.mark.parametrize(("size", "language"), [("phone", "es"), ("desktop", "fr")])
+async def test_what_is_made_and_shown_once_is_whole(scene: Scene, size: str, language: str) -> None:
+    wrong: list[str] = []
+    paths = scene.paths()
+    async with somebody(scene, size, language) as page:
+
+        async def made(name: str) -> None:
+            nonlocal wrong
+            await page.wait_for_selector("[tabindex='-1']:focus")
+            wrong += await looked_at(page, f"{name}-made-{size}-{language}")
+
+        await page.goto(scene.base + paths["owner-matched"])
+        await page.check("[name=without_name]")
+        await page.click("details summary")
+        await page.click("#share-form .primary")
+        await page.wait_for_selector("#made [data-fill=url]")
+        await made("owner")
+        assert await page.input_value("#made [data-fill=url]")
+        await page.goto(scene.base + paths["owner-matched"])
+        await page.check("[name=mode][value=passkey]")
+        await page.click("#share-form .primary")
+        await page.wait_for_selector("#share-form .problem:not(:empty)")
+        wrong += await looked_at(page, f"owner-nobody-named-{size}-{language}")
+        await page.goto(scene.base + paths["elsewhere"])
+        await page.fill("#ticket-label", "Weasis")
+        await page.click("form .primary")
+        await made("elsewhere")
+        await page.goto(scene.base + paths["elsewhere"])
+        await page.fill("#passcode", "a long passcode")
+        await page.click("[data-reveal=health-link] button")
+        await made("health-link")
+        await page.goto(scene.base + paths["desk"])
+        await page.fill("[name=patient_id]", "P-9")
+        await page.fill("#f-name", "Zoë Müller")
+        await page.check("[name=channels][value=paper]")
+        await page.click("form .primary")
+        await page.wait_for_selector("form .problem:not(:empty)")
+        wrong += await looked_at(page, f"desk-no-consent-{size}-{language}")
+        await page.check("[name=consented]")
+        await page.click("form .primary")
+        await made("desk")
+        await page.emulate_media(media="print")
+        await page.evaluate("() => document.querySelector('#made').classList.add('printed')")
+        wrong += await looked_at(page, f"desk-printed-{size}-{language}")
+        await page.emulate_media(media="screen")
+        await page.goto(scene.base + paths["form"])
+        await page.check("[name=wants][value=no]")
+        await page.click("form .primary")
+        await made("form-no")
+        assert await page.locator("#taken h1:visible").count() == 1
+    assert wrong == []
