@@ -258,6 +258,8 @@ def _made_response(request: web.Request, made: Made, language: str) -> web.Respo
             "qr": qr_svg(handout.url),
             "typed": handout.typed,
             "until": handout.until,
+            "language": wording.language.code,
+            "texts": handout.texts,
             "pdf": base64.b64encode(handout_pdf(handout)).decode(),
         }
     return web.json_response(told, status=201)

@@ -100,6 +100,14 @@ async def _watch(page: Page) -> Trace:
     return trace
 
 
+async def wait_until(page: Page, expression: str, *, timeout_s: float = 60) -> None:
+    """Wait until the expression is true. Playwright's own waiting evaluates in the page, which our policy forbids."""
+    deadline = time.monotonic() + timeout_s
+    while not await page.evaluate(expression):
+        assert time.monotonic() < deadline, f"not true in time: {expression}"
+        await page.wait_for_timeout(50)
+
+
 async def picture_of(page: Page, selector: str) -> np.ndarray[Any, Any]:
     """The part of the screen that the element covers: grey values of 0 to 255.
 

@@ -35,6 +35,20 @@ class Handout:
         last = "handout.step3_words" if self.passphrase else "handout.step3"
         return text("handout.step1"), text("handout.step2"), text(last)
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """What the printed page says, in the patient's language."""
+        text = self.language.text
+        steps = {f"step{number}": step for number, step in enumerate(self.steps, 1)}
+        return {
+            **steps,
+            "title": text("handout.title"),
+            "lead": text("handout.lead"),
+            "typed": text("handout.typed", url=f"{self.public_base}/c"),
+            "until": text("handout.until", date=self.until),
+            "yours": text("handout.yours"),
+        }
+
 
 def handout_pdf(handout: Handout) -> bytes:
     """The page as PDF. The built-in fonts hold Latin-1; other characters of a site's name are left out."""

@@ -267,10 +267,13 @@ async def test_what_is_made_and_shown_once_is_whole(scene: Scene, size: str, lan
         await page.wait_for_selector("form .problem:not(:empty)")
         wrong += await looked_at(page, f"desk-no-consent-{size}-{language}")
         await page.check("[name=consented]")
+        await page.select_option("[name=language]", "de")
         await page.click("form .primary")
         await made("desk")
+        assert "vier Wörter" in await page.inner_text("#made [lang=de] ol"), "the patient's language, not the desk's"
         await page.emulate_media(media="print")
         await page.evaluate("() => document.querySelector('#made').classList.add('printed')")
+        assert (await page.pdf(format="A4")).count(b"/Type /Page\n") == 1, "the handout alone, on one sheet"
         wrong += await looked_at(page, f"desk-printed-{size}-{language}")
         await page.emulate_media(media="screen")
         await page.goto(scene.base + paths["form"])

@@ -6,7 +6,7 @@ import re
 import pytest
 import sqlalchemy as sa
 import zxingcpp
-from chromium import CHROMIUM, FLAGS
+from chromium import CHROMIUM, FLAGS, wait_until
 from PIL import Image
 from playwright.async_api import Page, async_playwright
 
@@ -111,7 +111,7 @@ async def test_from_the_square_on_the_paper_to_the_images_it_takes_three_actions
         await person.page.wait_for_url("**/home*")
         await person.press()
         await person.page.wait_for_url("**/images*")
-        await person.page.wait_for_function("document.querySelector('[data-picture]').naturalWidth > 0")
+        await wait_until(person.page, "document.querySelector('[data-picture]').naturalWidth > 0")
         picture = await person.page.locator("[data-picture]").bounding_box()
         assert picture["y"] + picture["height"] / 2 < PHONE[1], "seen without scrolling"
         assert len(person.actions) <= MOST_ACTIONS, person.actions

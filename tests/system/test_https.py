@@ -17,7 +17,7 @@ import pytest
 import requests
 import servers
 import trustme
-from chromium import CHROMIUM, FLAGS
+from chromium import CHROMIUM, FLAGS, wait_until
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_pem_x509_certificate
 from playwright.async_api import BrowserContext, async_playwright
@@ -166,7 +166,7 @@ async def test_a_shared_link_opens_over_https_with_a_cookie_bound_to_the_host(ho
         assert answer.headers["strict-transport-security"] == "max-age=31536000"
         await page.click("[data-action=open]")
         await page.wait_for_url("**/images*")
-        await page.wait_for_function("document.querySelector('[data-picture]')?.naturalWidth > 0")
+        await wait_until(page, "document.querySelector('[data-picture]')?.naturalWidth > 0")
         assert [url for url in mixed if not url.startswith((house.base, "data:"))] == []
         [cookie] = await context.cookies()
         share_id = link.rpartition("/")[2].partition("#")[0]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from chromium import browser_page, save_screenshot
+from chromium import browser_page, save_screenshot, wait_until
 from servers import lightbox
 
 from archive.samples import PHANTOM_STUDY_UID, head_phantom
@@ -38,7 +38,7 @@ async def test_the_page_shows_every_picture_from_the_folder_alone(folder: Path, 
         assert await pictures.count() == SLICES
         for number in range(SLICES):
             await pictures.nth(number).scroll_into_view_if_needed()
-        await page.wait_for_function("[...document.images].every(one => one.complete && one.naturalWidth > 64)")
+        await wait_until(page, "[...document.images].every(one => one.complete && one.naturalWidth > 64)")
         await page.evaluate("scrollTo(0, 0)")
         await save_screenshot(page, f"bundle-{size}")
         assert await page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]

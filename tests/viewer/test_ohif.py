@@ -12,7 +12,17 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from chromium import DESKTOP, PHONE, Trace, browser_page, picture_of, save_screenshot, wait_for_picture, windowed
+from chromium import (
+    DESKTOP,
+    PHONE,
+    Trace,
+    browser_page,
+    picture_of,
+    save_screenshot,
+    wait_for_picture,
+    wait_until,
+    windowed,
+)
 from compressed import ENCODERS, STUDY_UID, WINDOW, compressed_study, report_study
 from playwright.async_api import Page
 from servers import ROOT, Server, lightbox, running_server
@@ -206,3 +216,23 @@ async def test_a_share_switched_off_ends_the_visit(site: Site) -> None:
             address,
         )
         await page.wait_for_url(f"**/s/{share_id}", timeout=60_000)
+
+
+async def test_a_share_without_a_name_shows_its_pictures_and_no_name(site: Site) -> None:
+    original = pydicom.dcmread(io.BytesIO(next(iter(head_phantom(slices=1, rows=16)))))
+    identity = [*str(original.PatientName).split("^"), str(original.PatientID), PHANTOM_STUDY_UID]
+    link = site.server.share(PHANTOM_STUDY_UID, "--without-name")
+    async with browser_page() as (page, trace):
+        await page.goto(link)
+        await page.locator("[data-action=open]").click()
+        await page.wait_for_selector("[data-picture]", timeout=60_000)  # the page looks again by itself
+        await wait_until(page, "document.querySelector('[data-picture]').naturalWidth > 0")
+        await save_screenshot(page, "images-without-name")
+        said = await page.content()
+        await page.locator('a[href*="/viewer"]').first.click()
+        assert await wait_for_picture(page, CANVAS, site.opening) > 0.95
+        await save_screenshot(page, "ohif-without-name")
+        said += await page.content() + " ".join(trace.requests)
+        assert [part for part in identity if part and part in said] == []
+        assert not trace.strangers(site.server.base)
+        assert not trace.violations

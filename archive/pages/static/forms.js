@@ -44,6 +44,7 @@
       else if (one.tagName === "A") { one.href = value ?? ""; if (one.dataset.text !== undefined) one.textContent = value ?? ""; }
       else one.textContent = value ?? "";
     }
+    for (const one of place.querySelectorAll("[data-lang]")) if (own(one)) one.lang = one.dataset.lang.split(".").reduce((from, key) => (from ?? {})[key], told) ?? "";
     for (const one of place.querySelectorAll("[data-if]")) if (own(one)) one.hidden = !one.dataset.if.split(".").reduce((from, key) => (from ?? {})[key], told);
   };
   const reveal = (id, told) => {
