@@ -228,6 +228,8 @@ async def test_a_share_without_a_name_shows_its_pictures_and_no_name(site: Site)
         await page.wait_for_selector("[data-picture]", timeout=60_000)  # the page looks again by itself
         await wait_until(page, "document.querySelector('[data-picture]').naturalWidth > 0")
         await save_screenshot(page, "images-without-name")
+        facts = (await page.inner_text("article header .facts")).strip()
+        assert facts == f"CT · Series: 1, images: {SLICES}", "nothing stands where the name was"
         said = await page.content()
         await page.locator('a[href*="/viewer"]').first.click()
         assert await wait_for_picture(page, CANVAS, site.opening) > 0.95
