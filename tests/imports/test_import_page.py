@@ -23,12 +23,15 @@ from archive.languages import load_languages
 
 PHONE = (360, 640)
 FILES = 500
+IN_FLIGHT = 4
+"""Files whose answer the killed tab did not wait for: they may be there and not be known to be."""
 LIGHT = ["--disable-gpu", *(flag for flag in FLAGS if "swiftshader" not in flag and "gpu" not in flag)]
 SR = "1.2.840.10008.5.1.4.1.1.88.11"
 
 
 @pytest.fixture
 async def profile() -> AsyncIterator[BrowserContext]:
+    expect.set_options(timeout=60_000)  # machines that run these tests are busy with others
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=LIGHT)
         yield await browser.new_context(viewport={"width": DESKTOP[0], "height": DESKTOP[1]}, locale="en-US")
@@ -98,7 +101,7 @@ async def test_five_hundred_files_come_in_though_the_tab_is_killed_half_way(hous
     page.on("request", lambda request: again.append(request.url) if request.method == "PUT" else None)
     await page.set_input_files("#import-folder", disc)
     await expect(page.get_by_role("heading", name="Done")).to_be_focused(timeout=120_000)
-    assert len(again) <= FILES - before, "What was there was sent again."
+    assert len(again) <= FILES - before + IN_FLIGHT, "What was there was sent again."
     text = await page.locator("[data-part=summary]").inner_text()
     assert f"Images: {FILES}" in text
     assert "disc/EMPTY: the file is empty" in text
