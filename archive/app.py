@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from archive.dicomweb.capabilities import capability_routes
 from archive.dicomweb.openapi import Description, openapi_routes
 from archive.dicomweb.payload import PUBLIC_BASE, TO_XML
 from archive.dicomweb.problems import setup_problems
-from archive.errors import BadRequestError, UnsupportedServiceError
+from archive.errors import UnsupportedServiceError
 from archive.imports.importing import Imports, keep_tidy
 from archive.imports.parts import Parts
 from archive.imports.record import Quota
@@ -41,6 +40,7 @@ from archive.pages.routes import routes as page_routes
 from archive.resources import DATABASE, INGEST, KNOWN, NO_MATCH_IS_204, STORE, STRICT_ACCEPT
 from archive.store.contract import Store
 from archive.store.files import FileStore
+from archive.store.objects import Bucket, ObjectStore
 from archive.viewer.routes import routes as viewer_routes
 from auth.access import AccessSettings, open_access, scope_of
 from auth.gate import install
@@ -141,20 +141,14 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 
 def open_store(settings: Settings) -> Store:
-    """The bucket that the settings name, or the folder. Raises BadRequestError when what it takes is not installed."""
+    """The bucket that the settings name, or the folder."""
     if not settings.store_url:
         return FileStore(settings.store_folder)
-    try:
-        objects = import_module("archive.store.objects")
-    except ModuleNotFoundError as error:
-        message = "store_url needs the S3 client: pip install 'lightbox-archive[s3]'."
-        raise BadRequestError(message, parameter="store_url") from error
     secret = settings.store_secret_key.get_secret_value()
-    bucket = objects.Bucket(
+    bucket = Bucket(
         settings.store_url, settings.store_endpoint, settings.store_region, settings.store_access_key, secret
     )
-    store: Store = objects.ObjectStore(bucket, settings.store_folder, settings.store_cache_bytes)
-    return store
+    return ObjectStore(bucket, settings.store_folder, settings.store_cache_bytes)
 
 
 def limits_of(settings: Settings) -> IngestLimits:

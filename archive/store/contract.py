@@ -15,7 +15,9 @@ from archive.instances import Buffer, Span
 class Draft(Protocol):
     """Bytes on their way in. Ends with exactly one of `keep` and `discard`."""
 
-    length_bytes: int
+    @property
+    def length_bytes(self) -> int:
+        """How much was written so far."""
 
     def write(self, chunk: Buffer) -> None:
         """Append. Raises StorageFullError when the disk is full."""

@@ -79,7 +79,9 @@ def test_totals_leave_out_what_is_a_copy_for_a_share(index: IndexBuilder) -> Non
     index.add("2", "2", "1")
     assert totals(index) == [2, 3, 3]
     with index.engine.begin() as connection:
-        connection.exec_driver_sql("INSERT INTO share_studies VALUES ('share', '1.2.1', '1.2.2')")
+        connection.exec_driver_sql(
+            "INSERT INTO share_studies (share_id, study_uid, copy_uid) VALUES ('share', '1.2.1', '1.2.2')"
+        )
     assert totals(index) == [1, 1, 1]
 
 
@@ -103,7 +105,9 @@ def test_what_was_computed_is_kept_until_a_study_changes_whatever_else_is_writte
     index.add("1")
     assert ask() == 2
     with index.engine.begin() as connection:
-        connection.exec_driver_sql("INSERT INTO share_studies VALUES ('share', '1.2.9', '1.2.1')")
+        connection.exec_driver_sql(
+            "INSERT INTO share_studies (share_id, study_uid, copy_uid) VALUES ('share', '1.2.9', '1.2.1')"
+        )
     assert ask() == 3
 
 
