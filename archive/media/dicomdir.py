@@ -66,7 +66,7 @@ def _tree(files: Iterable[MediaFile]) -> list[_Record]:
     roots: list[_Record] = []
     known: dict[tuple[str, ...], _Record] = {}
     for file in files:
-        source = Dataset.from_json(dict(file.attributes))
+        source = _readable(file.attributes)
         place: tuple[str, ...] = ()
         siblings = roots
         for kind, key in (("PATIENT", "PatientID"), ("STUDY", "StudyInstanceUID"), ("SERIES", "SeriesInstanceUID")):
@@ -77,6 +77,17 @@ def _tree(files: Iterable[MediaFile]) -> list[_Record]:
             siblings = known[place].lower
         siblings.append(_record(record_type_of(str(source.get("SOPClassUID", ""))), source, len(siblings) + 1, file))
     return roots
+
+
+def _readable(attributes: Json) -> Dataset:
+    """The attributes as a dataset; a value that its VR does not allow is as good as none."""
+    source = Dataset()
+    for tag, element in attributes.items():
+        try:
+            source.update(Dataset.from_json({tag: element}))
+        except (ValueError, TypeError, ArithmeticError):
+            continue
+    return source
 
 
 def _record(kind: str, source: Dataset, number: int, file: MediaFile | None = None) -> _Record:

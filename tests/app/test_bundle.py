@@ -65,6 +65,7 @@ FILES = [
     without_pixels(5, KeyObjectSelectionDocumentStorage, Modality="KO"),
     without_pixels(6, RTStructureSetStorage, Modality="RTSTRUCT"),
     without_pixels(7, TwelveLeadECGWaveformStorage, Modality="ECG"),
+    instance(11, 9).replace(b"IS\x02\x0011", b"IS\x02\x001A"),  # a number that is none
     without_pixels(8, "1.2.826.0.1.3680043.9.9999.1", Modality="OT"),
 ]
 
