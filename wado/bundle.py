@@ -18,7 +18,7 @@ from archive.dicomweb.media_types import Offer
 from archive.dicomweb.payload import root_of
 from archive.dicomweb.targets import StudyTarget
 from archive.errors import BadRequestError, LightboxError, NotFoundError
-from archive.index.reader import find_documents
+from archive.index.reader import read_documents
 from archive.instances import FrameLayout, Instance
 from archive.languages import Language, choose_language
 from archive.media.dicomdir import MediaFile, dicomdir, directory_attributes
@@ -42,6 +42,8 @@ MAXIMUM_PREVIEWS = 5_000
 MAXIMUM_FILES = 200_000
 """Instances of one bundle: their directory is kept in memory, about a kilobyte each."""
 READ_AT_ONCE = 100
+MAXIMUM_DOCUMENT_BYTES = 32 << 20
+"""A larger PDF is in the bundle as the instance that holds it, and not a second time."""
 NUMBER, SERIES_NUMBER, SERIES_TEXT = "00200013", "00200011", "0008103E"
 
 
@@ -136,14 +138,21 @@ class Bundle:
         return members
 
     def _attributes(self, connection: Connection, batch: Sequence[Instance]) -> list[dict[str, Any]]:
-        return [directory_attributes(document) for document in self._documents(connection, batch)]
-
-    def _documents(self, connection: Connection, batch: Sequence[Instance]) -> list[dict[str, Any]]:
+        """What the directory needs of each; a document can be large, and is let go before the next is read."""
         uids = [instance.instance_uid for instance in batch]
-        found = find_documents(self.scope, connection, batch[0].study_uid, uids)
-        if len(found) < len(batch):
+        found = {
+            uid: directory_attributes(orjson.loads(document))
+            for uid, document in read_documents(self.scope, connection, batch[0].study_uid, uids)
+        }
+        if len(found) < len(uids):
             raise NotFoundError  # something was taken away since
-        return [orjson.loads(found[uid]) for uid in uids]
+        return [found[uid] for uid in uids]
+
+    def _document(self, connection: Connection, instance: Instance) -> dict[str, Any]:
+        for _, document in read_documents(self.scope, connection, instance.study_uid, [instance.instance_uid]):
+            attributes: dict[str, Any] = orjson.loads(document)
+            return attributes
+        raise NotFoundError
 
     async def _pictures(self, archive: ZipStream, members: Sequence[_Member]) -> AsyncIterator[bytes]:
         """Previews and readable reports, then the page that shows them."""
@@ -170,10 +179,12 @@ class Bundle:
         try:
             offers = document_offers(instance)
             if offers:
-                (document,) = await self.database.read(self._documents, (instance,))
+                document = await self.database.read(self._document, instance)
                 if offers[0].media_type == HTML:
                     return member.preview_name(".HTM"), (await asyncio.to_thread(report_html, document)).encode()
                 opened = await open_document(self.store, instance, document)
+                if opened.length_bytes > MAXIMUM_DOCUMENT_BYTES:
+                    return "", b""
                 return member.preview_name(".PDF"), b"".join([chunk async for chunk in opened.chunks])
             if pool is None or instance.frames.layout in (FrameLayout.NONE, FrameLayout.WHOLE):
                 return "", b""

@@ -1,6 +1,6 @@
 """Ask the index by UID. The scope is the first argument of everything here, and part of the SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -212,17 +212,18 @@ def find_metadata(
     return [MetadataDocument(Digest(row[0]), row[1]) for row in connection.execute(query)]
 
 
-def find_documents(
+def read_documents(
     scope: Scope, connection: sa.Connection, study_uid: StudyUID, instance_uids: Sequence[InstanceUID]
-) -> dict[InstanceUID, bytes]:
-    """The stored DICOM JSON of some instances of a study, as far as the scope may see them."""
+) -> Iterator[tuple[InstanceUID, bytes]]:
+    """The stored DICOM JSON of some instances of a study, as far as the scope may see them, one after another."""
     query = (
         sa.select(instances.c.instance_uid, instance_metadata.c.document)
         .select_from(_JOINED.join(instance_metadata, instance_metadata.c.instance_id == instances.c.id))
         .where(studies.c.study_uid == study_uid, instances.c.instance_uid.in_(instance_uids))
         .where(in_scope(scope))
     )
-    return {InstanceUID(row[0]): row[1] for row in connection.execute(query)}
+    for row in connection.execute(query):
+        yield InstanceUID(row[0]), row[1]
 
 
 def find_study_overview(scope: Scope, connection: sa.Connection, study_uid: StudyUID) -> StudyOverview | None:
