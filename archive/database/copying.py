@@ -5,8 +5,6 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-PAGES_AT_ONCE = 4096
-
 
 def copy_database(source: Path, target: Path) -> None:
     """Copy to `target`, which has its name only when it is whole and on the disk."""
@@ -16,7 +14,8 @@ def copy_database(source: Path, target: Path) -> None:
         closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as connection,
         closing(sqlite3.connect(draft)) as written,
     ):
-        connection.backup(written, pages=PAGES_AT_ONCE)
+        # In one step: between steps a writer would make the copy begin anew. In WAL a reader holds nobody up.
+        connection.backup(written)
         written.execute("PRAGMA journal_mode = DELETE")
     descriptor = os.open(draft, os.O_RDONLY)
     try:
