@@ -1,9 +1,9 @@
 """The index made anew from the blobs alone, and compared with the one that is served."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +17,7 @@ from archive.ingest import Ingest
 from archive.store.contract import Store
 
 AT_ONCE = 100
+PAGE = 500
 MAXIMUM_NAMED = 20
 BY = "rebuilt"
 
@@ -30,11 +31,17 @@ class Rebuilt:
     unreadable: list[str] = field(default_factory=list)
 
 
+class Kind(StrEnum):
+    INSTANCE = "instance"
+    SERIES = "series"
+    STUDY = "study"
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """An instance, series or study that the two indexes do not say the same of."""
 
-    kind: str
+    kind: Kind
     uid: str
 
 
@@ -73,52 +80,62 @@ def find_named(connection: sa.Connection) -> list[str]:
 
 
 async def compare(served: Database, rebuilt: Database) -> list[Difference]:
-    """What the two say differently: at most `MAXIMUM_NAMED` of each kind.
+    """What the two say differently: at most `MAXIMUM_NAMED` of each kind; both are read a page at a time.
 
     When and by whom something was stored is not in the blobs, and not compared.
     """
     differences: list[Difference] = []
-    for kind in ("instance", "series", "study"):
-        one, other = await asyncio.gather(served.read(_rows, kind), rebuilt.read(_rows, kind))
-        differences += list(_differing(kind, one, other))[:MAXIMUM_NAMED]
+    for kind in Kind:
+        found = [uid async for uid in _differing(kind, served, rebuilt)]
+        differences += [Difference(kind, uid) for uid in sorted(set(found))[:MAXIMUM_NAMED]]
     return differences
 
 
-def _differing(kind: str, one: Sequence[Any], other: Sequence[Any]) -> Iterator[Difference]:
-    if [row[0] for row in one] != [row[0] for row in other]:
-        for uid in sorted({row[0] for row in one} ^ {row[0] for row in other}):
-            yield Difference(kind, uid)
-        return
-    for mine, theirs in zip_longest(one, other):
-        if mine != theirs:
-            yield Difference(kind, mine[0])
+async def _differing(kind: Kind, served: Database, rebuilt: Database) -> AsyncIterator[str]:
+    """The UIDs that one of the two has alone or says something else of, at least the first of them."""
+    after = ""
+    count = 0
+    while count < MAXIMUM_NAMED:
+        one, other = await asyncio.gather(served.read(_page, kind, after), rebuilt.read(_page, kind, after))
+        if not one and not other:
+            return
+        # Both are looked at as far as both pages reach: what lies behind comes with the next ones.
+        ends = [page[-1][0] for page in (one, other) if len(page) == PAGE]
+        end = min(ends) if ends else max(page[-1][0] for page in (one, other) if page)
+        mine, theirs = ([row for row in page if row[0] <= end] for page in (one, other))
+        for uid in sorted({row[0] for row in set(mine) ^ set(theirs)}):
+            count += 1
+            yield uid
+        after = end
 
 
-def _rows(connection: sa.Connection, kind: str) -> list[tuple[Any, ...]]:
-    """Everything of that kind, as far as it comes from the blobs, in the order of the UIDs."""
-    if kind == "instance":
-        own = [instances.c[name] for name in instances.c.keys() if name not in _NOT_IN_BLOBS]  # noqa: SIM118 - a column collection is no dict
-        query = (
-            sa.select(instances.c.instance_uid, studies.c.study_uid, series.c.series_uid, *own)
-            .add_columns(instance_metadata.c.document)
-            .select_from(instances)
-            .join(studies, studies.c.id == instances.c.study_id)
-            .join(series, series.c.id == instances.c.series_id)
-            .join(instance_metadata, instance_metadata.c.instance_id == instances.c.id)
-            .order_by(instances.c.instance_uid)
-        )
-    elif kind == "series":
-        own = [series.c[name] for name in series.c.keys() if name not in _NOT_IN_BLOBS]  # noqa: SIM118 - the same
-        query = (
-            sa.select(series.c.series_uid, studies.c.study_uid, *own)
-            .join(studies, studies.c.id == series.c.study_id)
-            .where(series.c.instance_count > 0)
-            .order_by(series.c.series_uid, studies.c.study_uid)
-        )
-    else:
-        own = [studies.c[name] for name in studies.c.keys() if name not in _NOT_IN_BLOBS]  # noqa: SIM118 - the same
-        query = sa.select(studies.c.study_uid, *own).where(studies.c.instance_count > 0).order_by(studies.c.study_uid)
+def _page(connection: sa.Connection, kind: Kind, after: str) -> list[tuple[Any, ...]]:
+    """Up to `PAGE` rows of that kind, as far as they come from the blobs, by UID."""
+    query = _QUERIES[kind].where(_UIDS[kind] > after).order_by(_UIDS[kind]).limit(PAGE)
     return [tuple(row) for row in connection.execute(query)]
 
 
 _NOT_IN_BLOBS = frozenset(("id", "study_id", "series_id", "stored_ms", "updated_ms", "stored_by", "original_digest"))
+
+
+def _own(table: sa.Table) -> list[sa.Column[Any]]:
+    return [column for column in table.columns if column.name not in _NOT_IN_BLOBS]
+
+
+_UIDS: dict[Kind, sa.Column[str]] = {
+    Kind.INSTANCE: instances.c.instance_uid,
+    Kind.SERIES: series.c.series_uid,
+    Kind.STUDY: studies.c.study_uid,
+}
+_QUERIES: dict[Kind, sa.Select[Any]] = {
+    Kind.INSTANCE: sa.select(instances.c.instance_uid, studies.c.study_uid, series.c.series_uid, *_own(instances))
+    .add_columns(instance_metadata.c.document)
+    .select_from(instances)
+    .join(studies, studies.c.id == instances.c.study_id)
+    .join(series, series.c.id == instances.c.series_id)
+    .join(instance_metadata, instance_metadata.c.instance_id == instances.c.id),
+    Kind.SERIES: sa.select(series.c.series_uid, studies.c.study_uid, *_own(series))
+    .join(studies, studies.c.id == series.c.study_id)
+    .where(series.c.instance_count > 0),
+    Kind.STUDY: sa.select(studies.c.study_uid, *_own(studies)).where(studies.c.instance_count > 0),
+}
