@@ -82,21 +82,31 @@ class ObjectStore:
         return self._cache.find(digest) or self._download(digest)
 
     def read(self, digest: Digest, span: Span) -> bytes:
-        path = self._cache.find(digest)
-        if path is not None:
-            with path.open("rb", buffering=0) as file:
-                file.seek(span.offset)
-                data = file.read(span.length_bytes)
-        elif span.length_bytes:
+        data = self._read_here(digest, span)
+        if data is None:
             with _faults_are_told():
-                data = obstore.get_range(
-                    self._objects, _key(digest), start=span.offset, length=span.length_bytes
-                ).to_bytes()
-        else:
-            data = b""
+                data = (
+                    obstore.get_range(
+                        self._objects, _key(digest), start=span.offset, length=span.length_bytes
+                    ).to_bytes()
+                    if span.length_bytes
+                    else b""
+                )
         if len(data) != span.length_bytes:
             raise StoreError("The bytes of this instance are shorter than they were.")
         return data
+
+    def _read_here(self, digest: Digest, span: Span) -> bytes | None:
+        """From the cache; None where the blob is not there, or has just been dropped by another process."""
+        path = self._cache.find(digest)
+        if path is None:
+            return None
+        try:
+            with path.open("rb", buffering=0) as file:
+                file.seek(span.offset)
+                return file.read(span.length_bytes)
+        except FileNotFoundError:
+            return None
 
     def read_into(self, digest: Digest, offset: int, target: memoryview) -> None:
         target[:] = self.read(digest, Span(offset, len(target)))
