@@ -155,6 +155,13 @@ class StoreError(LightboxError):
     code = "store-error"
 
 
+class StoreUnreachableError(StoreError):
+    """The store does not answer: nothing is known of the blob, and it is worth asking again."""
+
+    status = 503
+    code = "store-unreachable"
+
+
 class RefusedInstanceError(LightboxError):
     """One instance was not stored.
 

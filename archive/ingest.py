@@ -21,7 +21,7 @@ from archive.database.engine import Connection, Database
 from archive.dicom.coercion import CoercedFile, Coercion, coerce
 from archive.dicom.extract import parse_instance
 from archive.dicom.part10 import Limits
-from archive.errors import PayloadTooLargeError, RefusedInstanceError, StoreError
+from archive.errors import PayloadTooLargeError, RefusedInstanceError, StoreError, StoreUnreachableError
 from archive.identifiers import Digest, StudyUID
 from archive.index.inventory import is_named
 from archive.index.writer import NewInstance, Outcome, add_instances
@@ -171,6 +171,8 @@ class Ingest:
     def _is_there(self, digest: Digest) -> bool:
         try:
             self._store.written_s(digest)
+        except StoreUnreachableError:
+            raise
         except StoreError:
             return False
         return True

@@ -19,6 +19,7 @@ from archive.instances import FrameLayout, Instance
 from archive.resources import STORE
 from archive.scope import Scope
 from auth.access import ACCESS
+from wado.blobs import contents
 from wado.finding import require_metadata
 from wado.offers import DICOM
 
@@ -42,7 +43,7 @@ async def send_anonymized(request: web.Request, scope: Scope, instance: Instance
         raise NotAcceptableError((f"{DICOM}; transfer-syntax={syntax}",))
     pseudonyms = Pseudonyms(request.app[ACCESS].vault.digest("", PURPOSE))
     response = web.StreamResponse(headers={"Content-Type": DICOM})
-    with request.app[STORE].contents(instance.digest) as data:
+    async with contents(request.app[STORE], instance.digest) as data:
         try:
             plan = await asyncio.to_thread(deidentify, data, pseudonyms)
         except RefusedInstanceError as error:

@@ -3,10 +3,11 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 
 from archive.errors import StoreError
 from archive.identifiers import Digest
-from archive.instances import Instance, Span
+from archive.instances import Buffer, Instance, Span
 from archive.store.contract import Store
 
 CHUNK_BYTES = 1 << 20
@@ -16,6 +17,15 @@ async def read_span(store: Store, digest: Digest, span: Span) -> bytes:
     if span.length_bytes <= store.quick_bytes:
         return store.read(digest, span)
     return await asyncio.to_thread(store.read, digest, span)
+
+
+@asynccontextmanager
+async def contents(store: Store, digest: Digest) -> AsyncIterator[Buffer]:
+    """A whole blob, mapped. What is not on this machine is fetched in a thread first."""
+    if not store.quick_bytes:
+        await asyncio.to_thread(store.path_of, digest)
+    with store.contents(digest) as data:
+        yield data
 
 
 async def span_chunks(store: Store, digest: Digest, spans: Iterable[Span]) -> AsyncIterator[bytes]:

@@ -9,6 +9,7 @@ from archive.dicom.encoded import EncodedFile, Encoding, Loss, fragment, plan_en
 from archive.errors import NotAcceptableError
 from archive.instances import Instance
 from archive.resources import STORE
+from wado.blobs import contents
 from wado.explicit import frames_ahead, plain_pieces
 from wado.pixels.transcode import Transcoding, facts_after, loses, transcoding_of
 from wado.sources import PIXELS, frame_source
@@ -26,7 +27,7 @@ async def encoded_file(request: web.Request, instance: Instance, transfer_syntax
         raise NotAcceptableError
     first = await pool.transcode_frame(source, 0, transfer_syntax_uid)
     encoding = _encoding(instance, row, len(first))
-    with request.app[STORE].contents(instance.digest) as data:
+    async with contents(request.app[STORE], instance.digest) as data:
         plan: EncodedFile = await asyncio.to_thread(plan_encoded, data, encoding)
         async for chunk in plain_pieces(request, instance, plan.before):
             yield chunk

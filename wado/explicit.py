@@ -9,7 +9,7 @@ from aiohttp import web
 from archive.dicom.explicit import DecodedFrames, ExplicitFile, FrameJoiner, StoredValue, plan_explicit
 from archive.instances import FrameLayout, Instance
 from archive.resources import STORE
-from wado.blobs import span_chunks
+from wado.blobs import contents, span_chunks
 from wado.pixels.transcode import facts_after
 from wado.sources import PIXELS, frame_source
 
@@ -22,7 +22,7 @@ async def explicit_file(request: web.Request, instance: Instance) -> AsyncIterat
     facts = None
     if instance.pixels is not None and instance.frames.layout is FrameLayout.FRAGMENTS:
         facts = facts_after(instance.pixels, instance.transfer_syntax_uid)
-    with request.app[STORE].contents(instance.digest) as data:
+    async with contents(request.app[STORE], instance.digest) as data:
         plan = await asyncio.to_thread(plan_explicit, data, facts)
         for piece in plan.pieces:
             if isinstance(piece, DecodedFrames):

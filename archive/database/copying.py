@@ -6,25 +6,30 @@ from contextlib import closing
 from pathlib import Path
 
 
-def copy_database(source: Path, target: Path) -> None:
-    """Copy to `target`, which has its name only when it is whole and on the disk."""
-    draft = target.with_name(f"{target.name}.part")
-    draft.unlink(missing_ok=True)
+def copy_database(source: Path, draft: Path) -> None:
+    """Copy to `draft`, whatever is there; it is durable when `name_copy` has given it its name."""
+    for left in ("", "-wal", "-shm"):  # of a copy that was broken off: its log would be read into the new one
+        draft.with_name(draft.name + left).unlink(missing_ok=True)
     with (
-        closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as connection,
+        closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as read,
         closing(sqlite3.connect(draft)) as written,
     ):
         # In one step: between steps a writer would make the copy begin anew. In WAL a reader holds nobody up.
-        connection.backup(written)
-        written.execute("PRAGMA journal_mode = DELETE")
-    descriptor = os.open(draft, os.O_RDONLY)
+        read.backup(written)
+
+
+def name_copy(draft: Path, target: Path) -> None:
+    """Give a copy that nobody has open its name, where it stands whole: one file, on the disk."""
+    with closing(sqlite3.connect(draft)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    _sync(draft, os.O_RDONLY)
+    draft.replace(target)
+    _sync(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    draft.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from archive.database.index_tables import instance_metadata, instances, series, studies
 from archive.identifiers import Digest, InstanceUID, SeriesUID, StudyUID
-from archive.index.copies import is_original
+from archive.index.copies import is_original_row
 from archive.instances import FrameIndex, Instance, PixelFacts
 from archive.scope import Scope
 
@@ -86,7 +86,7 @@ def in_scope(scope: Scope) -> sa.ColumnElement[bool]:
     if scope.study_uids is not None:
         conditions.append(studies.c.study_uid.in_(sorted(scope.study_uids)))
     else:
-        conditions.append(is_original(instances.c.study_id))
+        conditions.append(is_original_row())
     if scope.stored_until_ms is not None:
         conditions.append(instances.c.stored_ms <= scope.stored_until_ms)
     if not scope.with_reports:
@@ -146,7 +146,7 @@ def _chain(
 
 
 _BY_CHAIN = (
-    sa.select(*_FACTS, instances.c.stored_ms, instances.c.is_report, ~is_original(instances.c.study_id))
+    sa.select(*_FACTS, instances.c.stored_ms, instances.c.is_report, ~is_original_row())
     .select_from(_JOINED)
     .where(
         studies.c.study_uid == sa.bindparam("study"),

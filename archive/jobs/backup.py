@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from archive.database.copying import copy_database
+from archive.database.copying import copy_database, name_copy
 from archive.database.engine import Database
-from archive.errors import LightboxError, StoreError
+from archive.errors import LightboxError, StoreError, StoreUnreachableError
 from archive.index.inventory import NamedBlob, find_named_blobs, is_named
 from archive.store.contract import Store
 from archive.store.files import FileStore
@@ -70,13 +70,7 @@ async def _copied(
             yield state
     finally:
         await copy.close()
-    await asyncio.to_thread(_finish, draft, target)
-
-
-def _finish(draft: Path, target: Path) -> None:
-    copy_database(draft, target)
-    for left in target.parent.glob(f"{draft.name}*"):
-        left.unlink()
+    await asyncio.to_thread(name_copy, draft, target)
 
 
 async def _copy(
@@ -86,6 +80,8 @@ async def _copy(
     for blob in blobs:
         try:
             state.copied += await asyncio.to_thread(_copy_one, blob, source, target)
+        except StoreUnreachableError:
+            raise
         except StoreError:
             # what was purged since the database was copied is not missed
             if live is None or await live.read(is_named, blob.digest):

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 
 from archive.database.engine import Database
 from archive.database.index_tables import instance_metadata, instances, series, studies
-from archive.errors import RefusedInstanceError, StoreError
+from archive.errors import RefusedInstanceError, StoreError, StoreUnreachableError
 from archive.identifiers import Digest
+from archive.index.copies import is_original
 from archive.index.writer import add_instances
 from archive.ingest import Ingest
 from archive.store.contract import Store
@@ -59,6 +60,8 @@ async def rebuild(ingest: Ingest, store: Store, into: Database, named: Sequence[
         for written_s, digest in dated[start : start + AT_ONCE]:
             try:
                 batch.append((written_s, await ingest.read_again(digest, BY)))
+            except StoreUnreachableError:
+                raise
             except (StoreError, RefusedInstanceError):
                 state.unreadable.append(digest)
         if batch:
@@ -75,8 +78,12 @@ def _dated(store: Store, named: Sequence[str]) -> list[tuple[float, Digest]]:
 
 
 def find_named(connection: sa.Connection) -> list[str]:
-    """Digests of the blobs that the index names as stored, in the order in which they were indexed."""
-    return list(connection.execute(sa.select(instances.c.digest).order_by(instances.c.id)).scalars())
+    """Digests of the blobs that the index names as stored, in the order in which they were indexed.
+
+    Copies for shares are not among them: a new index has no shares, and would take them for studies.
+    """
+    originals = sa.select(instances.c.digest).where(is_original(instances.c.study_id)).order_by(instances.c.id)
+    return list(connection.execute(originals).scalars())
 
 
 async def compare(served: Database, rebuilt: Database) -> list[Difference]:
@@ -133,9 +140,12 @@ _QUERIES: dict[Kind, sa.Select[Any]] = {
     .select_from(instances)
     .join(studies, studies.c.id == instances.c.study_id)
     .join(series, series.c.id == instances.c.series_id)
-    .join(instance_metadata, instance_metadata.c.instance_id == instances.c.id),
+    .join(instance_metadata, instance_metadata.c.instance_id == instances.c.id)
+    .where(is_original(instances.c.study_id)),
     Kind.SERIES: sa.select(series.c.series_uid, studies.c.study_uid, *_own(series))
     .join(studies, studies.c.id == series.c.study_id)
-    .where(series.c.instance_count > 0),
-    Kind.STUDY: sa.select(studies.c.study_uid, *_own(studies)).where(studies.c.instance_count > 0),
+    .where(series.c.instance_count > 0, is_original(series.c.study_id)),
+    Kind.STUDY: sa.select(studies.c.study_uid, *_own(studies)).where(
+        studies.c.instance_count > 0, is_original(studies.c.id)
+    ),
 }

@@ -18,7 +18,7 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import S3Store
 
-from archive.errors import StoreError
+from archive.errors import StoreError, StoreUnreachableError
 from archive.identifiers import Digest, parse_digest
 from archive.instances import Buffer, Span
 from archive.store.files import FileDraft, clear_dead_drafts, mapped
@@ -128,9 +128,11 @@ class ObjectStore:
         aside = f"quarantine/{digest}.{secrets.token_hex(4)}"
         with _faults_are_told():
             obstore.copy(self._objects, _key(digest), aside)
-        if self._digest_of(aside) == digest:
-            return  # sound bytes were stored again since the damage was seen
-        self.remove(digest)
+        if self._digest_of(aside) != digest:
+            self.remove(digest)
+            return
+        with _faults_are_told():  # sound bytes were stored again since the damage was seen
+            obstore.delete(self._objects, aside)
 
     def remove(self, digest: Digest) -> None:
         self._cache.drop(digest)
@@ -228,4 +230,4 @@ def _faults_are_told(*, missing: bool = True) -> Iterator[None]:
             raise
         raise StoreError(MISSING) from error
     except BaseError as error:
-        raise StoreError(UNREACHABLE) from error
+        raise StoreUnreachableError(UNREACHABLE) from error

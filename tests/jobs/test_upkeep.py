@@ -71,6 +71,18 @@ def test_what_was_deleted_does_not_come_back_by_reindexing(tmp_path: Path) -> No
     assert done.returncode == 0, done.stdout
 
 
+def test_copies_of_a_share_without_a_name_are_no_studies_of_a_new_index(tmp_path: Path) -> None:
+    data, new = tmp_path / "data", tmp_path / "new.sqlite"
+    imported(data, instance(1))
+    with running_server(data) as server:
+        server.share(STUDY, "--without-name")
+        while len([path for path in (data / "store" / "blobs").rglob("*") if path.is_file()]) < 2:
+            threading.Event().wait(0.05)  # the copy is made within a second or two
+    done = run("reindex", "--data", str(data), "--into", str(new), "--compare")
+    assert done.returncode == 0, done.stdout
+    assert "1 files read" in done.stdout
+
+
 def test_a_backup_made_while_storing_goes_on_is_an_archive_without_a_fault(tmp_path: Path) -> None:
     data, copy, again = tmp_path / "data", tmp_path / "copy", tmp_path / "again"
     with running_server(data) as server:
