@@ -15,13 +15,13 @@ import qido.routes
 import stow.deletion
 import stow.routes
 import wado.routes
+from archive import background
 from archive.completeness.record import keep_checking
 from archive.config import Settings
 from archive.database.engine import Database
 from archive.delivery.mail import MailSettings
 from archive.delivery.outbox import Channels
 from archive.delivery.sms import SmsSettings
-from archive.dicom.coercion import Coercion, by_tag
 from archive.dicom.xml_model import to_xml
 from archive.dicomweb.capabilities import capability_routes
 from archive.dicomweb.openapi import Description, openapi_routes
@@ -32,15 +32,13 @@ from archive.imports.importing import Imports, keep_tidy
 from archive.imports.parts import Parts
 from archive.imports.record import Quota
 from archive.index.known import Known
-from archive.ingest import Ingest, IngestLimits
-from archive.jobs.scrub import Progress, keep_scrubbing
+from archive.ingest import Ingest
+from archive.jobs.scrub import Progress, Scrub, keep_scrubbing
+from archive.opening import limits_of, open_store
 from archive.pages.problems import present_problem
 from archive.pages.rendering import PAGES, Pages
 from archive.pages.routes import routes as page_routes
 from archive.resources import DATABASE, INGEST, KNOWN, NO_MATCH_IS_204, STORE, STRICT_ACCEPT
-from archive.store.contract import Store
-from archive.store.files import FileStore
-from archive.store.objects import Bucket, ObjectStore
 from archive.viewer.routes import routes as viewer_routes
 from auth.access import AccessSettings, open_access, scope_of
 from auth.gate import install
@@ -135,29 +133,6 @@ def _share_of(total: int, processes: int) -> int:
     return max(1, total // processes)
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
-def open_store(settings: Settings) -> Store:
-    """The bucket that the settings name, or the folder."""
-    if not settings.store_url:
-        return FileStore(settings.store_folder)
-    secret = settings.store_secret_key.get_secret_value()
-    bucket = Bucket(
-        settings.store_url, settings.store_endpoint, settings.store_region, settings.store_access_key, secret
-    )
-    return ObjectStore(bucket, settings.store_folder, settings.store_cache_bytes)
-
-
-def limits_of(settings: Settings) -> IngestLimits:
-    """What the settings say of every instance that comes in. Raises BadRequestError for what cannot be coerced."""
-    changes, missing = by_tag(settings.coerce), by_tag(settings.coerce_missing)
-    coercion = Coercion(changes, missing, system=settings.site_name[:64])
-    return IngestLimits(instance_bytes=settings.instance_limit_bytes, coercion=coercion)
-
-
 def access_settings(settings: Settings) -> AccessSettings:
     """The part of the settings that access control and the channels work with."""
     mail = sms = None
@@ -223,8 +198,6 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
             ingest = Ingest(app[STORE], database, limits_of(settings))
             stack.push_async_callback(ingest.close)
             app[INGEST] = ingest
-            purging = asyncio.create_task(stow.deletion.keep_purging(database, app[STORE], settings.undo_days * 86_400))
-            stack.push_async_callback(_ended, purging)
             access = await stack.enter_async_context(open_access(database, access_settings(settings)))
             install(app, access)
             quota = Quota(settings.patient_import_bytes, settings.patient_import_files)
@@ -232,16 +205,22 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
                 database, ingest, Parts(settings.imports_folder), access.audit, access.clock, access.forget, quota
             )
             app[archive.imports.routes.IMPORTS] = imports
-            stack.push_async_callback(_ended, asyncio.create_task(keep_tidy(imports)))
-            copying = asyncio.create_task(Copies(database, app[STORE], ingest, app[KNOWN].forget).keep(access.clock))
-            stack.push_async_callback(_ended, copying)
-            checking = asyncio.create_task(keep_checking(database, access.clock, int(settings.quiet_s * 1000)))
-            stack.push_async_callback(_ended, checking)
+            copies = Copies(database, app[STORE], ingest, app[KNOWN].forget)
+            upkeep: dict[str, background.Work] = {
+                "purging": lambda: stow.deletion.keep_purging(database, app[STORE], settings.undo_days * 86_400),
+                "imports": lambda: keep_tidy(imports),
+                "copies": lambda: copies.keep(access.clock),
+                "completeness": lambda: keep_checking(database, access.clock, int(settings.quiet_s * 1000)),
+            }
+            if settings.scrub_days:
+                scrub = Scrub(database, app[STORE], settings.scrub_state)
+                upkeep["scrub"] = lambda: keep_scrubbing(scrub, settings.scrub_days)
+            settings.locks_folder.mkdir(exist_ok=True)
+            for name, work in upkeep.items():
+                task = background.begin(work, settings.locks_folder / name)
+                stack.push_async_callback(background.end, task)
             app[FORESIGHT] = Foresight()
             stack.push_async_callback(app[FORESIGHT].close)
-            if settings.scrub_days:
-                scrubbing = keep_scrubbing(database, app[STORE], settings.scrub_state, settings.scrub_days)
-                stack.push_async_callback(_ended, asyncio.create_task(scrubbing))
             cache = DerivedCache(settings.derived_folder, settings.derived_limit_bytes)
             if settings.accel_prefix:
                 app[HANDED] = HandedFiles(settings.accel_prefix)

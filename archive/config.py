@@ -118,6 +118,10 @@ class Settings(BaseSettings):
         return self.data / "store"
 
     @property
+    def locks_folder(self) -> Path:
+        return self.data / "locks"
+
+    @property
     def scrub_state(self) -> Path:
         return self.data / "scrub.json"
 

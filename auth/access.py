@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from archive import background
 from archive.audit import Audit, newest_time_ms
 from archive.database.engine import Database
 from archive.delivery.outbox import Channels, Outbox
 from archive.delivery.wording import Wording
-from archive.errors import ForbiddenError, LightboxError, UnauthorizedError
+from archive.errors import ForbiddenError, UnauthorizedError
 from archive.languages import DEFAULT_LANGUAGE, Language, load_languages
 from archive.scope import Scope
 from archive.vault import Vault
@@ -39,7 +40,6 @@ CACHE_S = 1.0
 """How long a principal is remembered: within this time a link switched off by another process is dead here."""
 MAXIMUM_CACHED = 5_000
 WATCH_EVERY_S = 0.5
-RESTART_S = 5.0
 URL_CREDENTIALS = frozenset({"token", "access_token", "auth_token", "api_key", "apikey", "ticket", "authorization"})
 OPEN_ROOTS = ("dicom-web", "t", "shl", "wado")
 """Roots that take no cookie: a request brings a secret of its own, so any site may send it."""
@@ -173,24 +173,18 @@ async def open_access(database: Database, settings: AccessSettings) -> AsyncIter
         provider=IdentityProvider(settings.provider) if settings.provider is not None else None,
     )
     telling = Telling(database, outbox, access.wording, clock, settings.quiet_ms)
-    tasks = [
-        asyncio.create_task(work)
-        for work in (
-            _kept(lambda: _watch(access)),
-            _kept(outbox.run),
-            _kept(lambda: keep_matching(database, clock)),
-            _kept(lambda: keep_watching(database, clock)),
-            _kept(lambda: keep_telling(telling)),
-        )
-    ]
-    for task in tasks:
-        task.add_done_callback(_tell_of_end)
+    works = (
+        lambda: _watch(access),
+        outbox.run,
+        lambda: keep_matching(database, clock),
+        lambda: keep_watching(database, clock),
+        lambda: keep_telling(telling),
+    )
+    tasks = [background.begin(work) for work in works]
     try:
         yield access
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*map(background.end, tasks))
         await access.audit.close()
 
 
@@ -312,22 +306,6 @@ def _require_somebody(request: web.Request) -> Principal:
     if principal.kind is Kind.NOBODY:
         raise UnauthorizedError("Open the link again, sign in, or send a token.")
     return principal
-
-
-def _tell_of_end(task: asyncio.Task[None]) -> None:
-    """A background task ends by being cancelled or by a fault of ours; the second must not go unseen."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("A background task has ended by a fault.", exc_info=error)
-
-
-async def _kept(work: Callable[[], Awaitable[None]]) -> None:
-    """Run a task that never ends; when the database or the disk fails it, begin again a little later."""
-    while True:
-        try:
-            await work()
-        except (LightboxError, OSError) as error:
-            log.error("A background task failed and begins again.", extra={"error": type(error).__name__})
-            await asyncio.sleep(RESTART_S)
 
 
 async def _watch(access: Access) -> None:

@@ -20,7 +20,7 @@ from archive.dicom.burned_in import Exclusion, exclusion_of
 from archive.dicom.coercion import Coercion
 from archive.dicom.deidentification import deidentify
 from archive.dicom.pseudonyms import Pseudonyms
-from archive.errors import LightboxError, NotAcceptableError, RefusedInstanceError, StoreError
+from archive.errors import NotAcceptableError, RefusedInstanceError, StoreError
 from archive.identifiers import StudyUID
 from archive.index.copies import DROPPED_AT_ONCE, drop_empty, drop_instances, find_members, find_stored_copies
 from archive.index.counters import count_again
@@ -77,7 +77,7 @@ def left_out(connection: sa.Connection, share: Share) -> LeftOut:
 
 
 class Copies:
-    """One for each process. Copies are the same whoever makes them, so several processes do no harm."""
+    """Kept in one process; copies are the same whoever makes them, so that another may take over at any moment."""
 
     def __init__(self, database: Database, store: Store, ingest: Ingest, forget: Callable[[], None]) -> None:
         self._database = database
@@ -90,10 +90,7 @@ class Copies:
     async def keep(self, now_ms: Callable[[], int]) -> None:
         """Look for work for ever."""
         while True:
-            try:
-                await self.bring_up_to_date(now_ms())
-            except (LightboxError, OSError) as error:
-                log.error("Copies without a name could not be made.", extra={"error": type(error).__name__})
+            await self.bring_up_to_date(now_ms())
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def bring_up_to_date(self, now_ms: int) -> None:
@@ -155,6 +152,7 @@ class Copies:
         if exclusion is not None:
             return exclusion
         pseudonyms = _pseudonyms(share)
+        await asyncio.to_thread(self._store.path_of, source.digest)  # it may have to be fetched first
         with self._store.contents(source.digest) as data:
             plan = await asyncio.to_thread(deidentify, data, pseudonyms, self._ingest.limits.parsing)
             blocks = plan.blocks()

@@ -16,7 +16,7 @@ from aiohttp import web
 from archive.database.engine import Database
 from archive.dicomweb.targets import InstanceTarget, SeriesTarget, StudyTarget
 from archive.dicomweb.transactions import Handler, Transaction
-from archive.errors import BadRequestError, GoneError, LightboxError, NotFoundError, StoreError
+from archive.errors import BadRequestError, GoneError, NotFoundError, StoreError
 from archive.identifiers import Digest
 from archive.index.deletion import (
     Chain,
@@ -114,10 +114,7 @@ async def refuse_missing(database: Database, chain: Chain) -> None:
 async def keep_purging(database: Database, store: Store, undo_s: float) -> None:
     """Purge what was deleted more than `undo_s` ago, now and every few minutes; never ends."""
     while True:
-        try:
-            await purge_all(database, store, None, _now_ms() - int(undo_s * 1000))
-        except (LightboxError, OSError) as error:
-            log.error("Purging failed and is tried again.", extra={"error": type(error).__name__})
+        await purge_all(database, store, None, _now_ms() - int(undo_s * 1000))
         await asyncio.sleep(PURGE_EVERY_S)
 
 

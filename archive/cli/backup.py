@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from archive.app import open_store
 from archive.cli.options import DEFAULT_DATA, DataOption
+from archive.cli.progress import progress_bar
 from archive.config import load_settings
 from archive.jobs.backup import Copied, back_up, bring_back
+from archive.opening import open_store
 
 backup = typer.Typer(help="Copy an archive while it serves, and make one from a copy.", no_args_is_help=True)
 
@@ -50,9 +49,7 @@ def restore(
 
 async def _watch(label: str, copying: AsyncIterator[Copied]) -> Copied:
     last = Copied(0)
-    with Progress(
-        TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True)
-    ) as progress:
+    with progress_bar(label) as progress:
         task = progress.add_task("", total=None)
         async for last in copying:
             progress.update(task, total=last.total, completed=last.done)

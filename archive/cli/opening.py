@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from archive.app import limits_of, open_store
 from archive.config import Settings
 from archive.database.engine import Database, migrate
 from archive.ingest import Ingest
+from archive.opening import limits_of, open_store
 from archive.store.contract import Store
 
 

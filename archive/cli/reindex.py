@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from archive.cli.opening import open_archive
 from archive.cli.options import DEFAULT_DATA, DataOption
+from archive.cli.progress import progress_bar
 from archive.config import Settings, load_settings
 from archive.database.engine import Database, migrate
 from archive.jobs.rebuilding import Difference, Rebuilt, compare, find_named, rebuild
@@ -49,10 +48,7 @@ async def _reindex(settings: Settings, into: Path, compared: bool) -> tuple[Rebu
     try:
         async with open_archive(settings) as archive:
             named = await archive.database.read(find_named)
-            with Progress(
-                TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                console=Console(stderr=True),
-            ) as progress:  # fmt: skip
+            with progress_bar("Reading") as progress:
                 task = progress.add_task("", total=None)
                 async for rebuilt in rebuild(archive.ingest, archive.store, new, named):
                     progress.update(task, total=rebuilt.total, completed=rebuilt.done)

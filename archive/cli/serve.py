@@ -15,13 +15,14 @@ import uvloop
 from aiohttp import web
 from structlog.typing import EventDict
 
-from archive.app import build_app, open_store
+from archive.app import build_app
 from archive.cli.options import DEFAULT_DATA, DataOption
 from archive.cli.workers import Workers
 from archive.config import Settings, load_settings
 from archive.database.engine import migrate
 from archive.dicomweb.problems import describe_error
 from archive.errors import LightboxError
+from archive.opening import open_store
 
 SHUTDOWN_S = 30
 """Answers that are under way when the server is told to stop have this long to finish."""

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from archive.cli.opening import Archive, open_archive
 from archive.cli.options import DEFAULT_DATA, DataOption
+from archive.cli.progress import progress_bar
 from archive.config import load_settings
 from archive.database.engine import Connection
 from archive.identifiers import Digest
@@ -72,9 +71,7 @@ def verify(
 async def _look(archive: Archive, scrub: Scrub, bytes_per_s: float, restart: bool) -> Findings:
     findings = Findings()
     blobs = await scrub.blobs(restart=restart)
-    with Progress(
-        TextColumn("Verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True)
-    ) as progress:
+    with progress_bar("Verifying") as progress:
         task = progress.add_task("", total=len(blobs))
         async for checked in scrub.read(blobs, bytes_per_s, restart=restart):
             findings.checked += len(checked.blob.instance_uids)

@@ -14,7 +14,6 @@ from archive.completeness.findings import Finding, Lack, Picture, SeriesFacts, f
 from archive.database.completeness_tables import announced_instances, study_findings
 from archive.database.engine import Database
 from archive.database.index_tables import instance_metadata, instances, series, studies
-from archive.errors import LightboxError
 
 LOOK_EVERY_S = 2.0
 AT_ONCE = 20
@@ -123,16 +122,11 @@ def last_seen_ms(connection: sa.Connection) -> int:
 
 async def keep_checking(database: Database, now_ms: Callable[[], int], quiet_ms: int) -> None:
     """Look at every study that comes, after it has been quiet; storing never waits for this."""
-    since_ms: int | None = None
+    since_ms = await database.read(last_seen_ms)
     while True:
-        try:
-            if since_ms is None:
-                since_ms = await database.read(last_seen_ms)
-            for study_uid in await database.read(changed_studies, since_ms, now_ms() - quiet_ms):
-                await check_and_keep(database, study_uid, now_ms())
-            since_ms = max(since_ms, await database.read(last_seen_ms))
-        except LightboxError as error:
-            log.error("Looking for missing images failed; it is tried again.", extra={"error": type(error).__name__})
+        for study_uid in await database.read(changed_studies, since_ms, now_ms() - quiet_ms):
+            await check_and_keep(database, study_uid, now_ms())
+        since_ms = max(since_ms, await database.read(last_seen_ms))
         await asyncio.sleep(LOOK_EVERY_S)
 
 

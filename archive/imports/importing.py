@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from archive.audit import Action, Audit, Event
@@ -244,7 +245,7 @@ class Imports:
 
     async def _take(self, importer: Importer, found: Import, file: FileRow, blocks: Iterator[bytes]) -> Result:
         beginning = await asyncio.to_thread(next, blocks, b"")
-        rest = _joined(beginning, blocks)
+        rest = chain((beginning,), blocks)
         if file.kind == Kind.DIRECTORY:
             return await asyncio.to_thread(self._take_directory, found, file, rest)
         head = read_head(beginning[:HEAD_BYTES])
@@ -315,10 +316,7 @@ class Imports:
 async def keep_tidy(imports: Imports) -> None:
     """Clear expired imports now and then, for as long as the server runs."""
     while True:
-        try:
-            await imports.tidy()
-        except (LightboxError, OSError) as error:
-            log.error("Clearing imports failed; it is tried again.", extra={"error": type(error).__name__})
+        await imports.tidy()
         await asyncio.sleep(TIDY_EVERY_S)
 
 
@@ -328,11 +326,6 @@ def _attach_own(connection: Connection, importer: Importer, study_uid: str, now_
         return
     if preview.is_all_of(connection, study_uid, importer.label):
         attach(connection, importer.subject, [StudyUID(study_uid)], importer.label, now_ms)
-
-
-def _joined(first: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from others
 
 
 def _sha256(blocks: Iterator[bytes]) -> str:

@@ -5,19 +5,16 @@ the reading stands is kept in a file beside the database, so that it goes on the
 """
 
 import asyncio
-import fcntl
 import logging
-import os
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import orjson
 
 from archive.database.engine import Database
-from archive.errors import LightboxError, StoreError
+from archive.errors import StoreError, StoreUnreachableError
 from archive.identifiers import Digest
 from archive.index.inventory import NamedBlob, find_named_blobs
 from archive.store.contract import Store
@@ -26,7 +23,7 @@ KEPT_DAMAGES = 100
 SAVE_EVERY_S = 5.0
 DAY_S = 86_400.0
 LOOK_AGAIN_S = 600.0
-"""How soon a scrub looks again whether it is its turn, or whether there is something to read."""
+"""How soon a scrub looks again whether there is something to read."""
 log = logging.getLogger("lightbox.scrub")
 
 
@@ -69,17 +66,18 @@ class Scrub:
     """A round over all blobs. `quick` only looks whether they are there; a rate of 0 is as quick as the disk."""
 
     def __init__(self, database: Database, store: Store, state: Path, *, quick: bool = False) -> None:
-        self._database, self._store, self._state, self._quick = database, store, state, quick
+        self.state = state
+        self._database, self._store, self._quick = database, store, quick
 
     async def blobs(self, *, restart: bool) -> list[NamedBlob]:
         """What is left of the round, in the order in which it is read."""
-        progress = Progress() if restart else Progress.load(self._state)
+        progress = Progress() if restart else Progress.load(self.state)
         named = sorted(await self._database.read(find_named_blobs), key=lambda blob: blob.digest)
         return [blob for blob in named if blob.digest > progress.position]
 
     async def read(self, blobs: Sequence[NamedBlob], bytes_per_s: float, *, restart: bool) -> AsyncIterator[Checked]:
         """Read the blobs, give each, and keep where it stands."""
-        progress = Progress() if restart else Progress.load(self._state)
+        progress = Progress() if restart else Progress.load(self.state)
         if not progress.position:
             progress = Progress(started_s=time.time(), completed_s=progress.completed_s)
         saved_s = 0.0
@@ -92,14 +90,14 @@ class Scrub:
                     progress.damaged = [*progress.damaged, *blob.instance_uids][:KEPT_DAMAGES]
                 yield Checked(blob, fault)
                 if time.monotonic() - saved_s > SAVE_EVERY_S:
-                    await asyncio.to_thread(progress.save, self._state)
+                    await asyncio.to_thread(progress.save, self.state)
                     saved_s = time.monotonic()
                 if bytes_per_s:
                     rest_s = blob.length_bytes / bytes_per_s - (time.monotonic() - began_s)
                     await asyncio.sleep(max(0.0, rest_s))
             progress.position, progress.completed_s = "", time.time()
         finally:
-            progress.save(self._state)
+            progress.save(self.state)
 
     def _check(self, blob: NamedBlob) -> str:
         try:
@@ -107,6 +105,8 @@ class Scrub:
                 self._store.written_s(blob.digest)
             else:
                 self._store.check(blob.digest)
+        except StoreUnreachableError:
+            raise  # nothing is known of the blob: the round goes on when the store answers again
         except StoreError as error:
             self._set_aside(blob.digest)
             return error.message
@@ -119,21 +119,15 @@ class Scrub:
             return  # it is missing: there is nothing to set aside
 
 
-async def keep_scrubbing(database: Database, store: Store, state: Path, days: float) -> None:
-    """Read everything once in so many days, and begin again; in one process of all that share the state."""
-    scrub = Scrub(database, store, state)
+async def keep_scrubbing(scrub: Scrub, days: float) -> None:
+    """Read everything once in so many days, and begin again."""
     while True:
-        try:
-            with _only_one(state.with_suffix(".lock")) as is_ours:
-                if is_ours:
-                    await _one_round(scrub, state, days)
-        except (LightboxError, OSError) as error:
-            log.error("Reading what is stored failed and goes on later.", extra={"error": type(error).__name__})
+        await _one_round(scrub, days)
         await asyncio.sleep(LOOK_AGAIN_S)
 
 
-async def _one_round(scrub: Scrub, state: Path, days: float) -> None:
-    progress = Progress.load(state)
+async def _one_round(scrub: Scrub, days: float) -> None:
+    progress = Progress.load(scrub.state)
     if not progress.position and time.time() < progress.started_s + days * DAY_S:
         return  # this round's time is not over
     blobs = await scrub.blobs(restart=False)
@@ -143,18 +137,3 @@ async def _one_round(scrub: Scrub, state: Path, days: float) -> None:
         if checked.fault:
             named = {"digest": checked.blob.digest, "instances": checked.blob.instance_uids[:KEPT_DAMAGES]}
             log.critical("A stored instance is damaged and was set aside.", extra=named)
-
-
-@contextmanager
-def _only_one(path: Path) -> Iterator[bool]:
-    """Whether this process has the turn; held for the block."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
