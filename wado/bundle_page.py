@@ -6,6 +6,7 @@ from html import escape
 from itertools import groupby
 from typing import Any
 
+from archive.index.texts import readable_name, text_of
 from archive.languages import Language
 
 STYLE = (
@@ -49,7 +50,7 @@ def readme(file_count: int, series_count: int) -> bytes:
 def index_page(language: Language, study: Mapping[str, Any], previews: Sequence[Preview], missing: int) -> bytes:
     """The page that shows the previews, from the DICOM JSON of one of the study's instances."""
     t = language.text
-    name = _text(study, "00100010")
+    name = readable_name(_text(study, "00100010"))
     born, on = (language.day(_text(study, tag)) for tag in ("00100030", "00080020"))
     facts = [name, born, _text(study, "00081030"), on]
     head = (
@@ -86,8 +87,4 @@ def _series(language: Language, place: int, pictures: Sequence[Preview]) -> str:
 
 
 def _text(attributes: Mapping[str, Any], tag: str) -> str:
-    value = next(iter(attributes.get(tag, {}).get("Value", ())), "")
-    if isinstance(value, dict):
-        spoken = value.get("Alphabetic") or value.get("Ideographic") or ""
-        return " ".join(part for part in str(spoken).split("^") if part)
-    return str(value)
+    return text_of(attributes.get(tag)).partition("\\")[0]

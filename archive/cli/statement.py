@@ -250,5 +250,6 @@ def _security() -> str:
         "ticket; what lies outside of their scope is answered 404. Every access is written into an audit trail.\n\n"
         "Answers are in UTF-8. Every Specific Character Set of PS3.3 C.12.1.1.2 is read, with code extensions. "
         "Instances "
-        "are not de-identified."
+        "are de-identified where a share is without a name, or where WADO-URI's `anonymize` asks for it: by the Basic "
+        "Profile of PS3.15 E.2, and refused where pixels may show who it is."
     )

@@ -60,4 +60,4 @@ def test_two_hundred_unfinished_heads_keep_nobody_from_an_answer(tmp_path: Path)
         for _ in range(SLOW_CLIENTS):
             slow.enter_context(connected(server)).sendall(BEGINNING)
         for _ in range(20):
-            assert requests.get(f"{server.base}/health/ready", timeout=2).status_code == 200
+            assert requests.get(f"{server.base}/health/ready", timeout=IDLE_TIMEOUT_S).status_code == 200
