@@ -7,7 +7,9 @@ be told. A crash before that leaves an orphan blob, never a row without one.
 """
 
 import asyncio
+import contextlib
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -151,12 +153,18 @@ class Ingest:
         await self._drop_spare(batch, outcomes)
         return outcomes
 
-    async def _drop_spare(self, batch: Sequence[Told], outcomes: Sequence[Outcome]) -> None:
-        """Remove coerced copies that were made of what is there already: no copy equals another, for its time."""
+    async def _drop_spare(self, batch: Sequence[tuple[NewInstance, Event | None]], outcomes: Sequence[Outcome]) -> None:
+        """Remove what was kept for nothing: refused bytes, and coerced copies of what is there already."""
         for (new, _), outcome in zip(batch, outcomes, strict=True):
-            is_new = isinstance(outcome, StoredInstance) and not outcome.already_there
-            if new.original_digest is not None and not is_new and not await self._database.read(is_named, new.digest):
-                await asyncio.get_running_loop().run_in_executor(self._threads, self._store.remove, new.digest)
+            # In a bucket others may be storing the same bytes at this moment: the sweep removes them when they are old.
+            is_refused = isinstance(outcome, RefusedInstanceError) and bool(self._store.quick_bytes)
+            is_second = isinstance(outcome, StoredInstance) and outcome.already_there
+            if is_refused or (is_second and new.original_digest is not None):
+                await self.remove_unnamed(new.digest)
+
+    async def remove_unnamed(self, digest: Digest) -> bool:
+        """Remove a blob, unless a row names it; whether it was removed."""
+        return await self._database.write_batch(remove_unnamed, self._store, digest)
 
     def _add(self, connection: Connection, batch: Sequence[Told]) -> list[Outcome]:
         """Within the transaction: whoever sweeps blobs that no row names does so in one too, before this or after."""
@@ -169,6 +177,10 @@ class Ingest:
         return outcomes
 
     def _is_there(self, digest: Digest) -> bool:
+        if not self._store.quick_bytes:
+            # Asking a bucket would hold up every writer. Whoever sweeps looks at the age right before, and what was
+            # just uploaded is young.
+            return True
         try:
             self._store.written_s(digest)
         except StoreUnreachableError:
@@ -192,6 +204,21 @@ def _events_of(batch: Sequence[Told], outcomes: Sequence[Outcome]) -> list[Event
         if event is not None and isinstance(outcome, StoredInstance)
     )
     return [replace(events[key], study_uid=study_uid, count=count) for (key, study_uid), count in counts.items()]
+
+
+def remove_unnamed(connection: Connection, store: Store, digest: Digest, older_than_s: float = math.inf) -> bool:
+    """Remove a blob that was stored before a time, unless a row names it by now.
+
+    A unit of work: an ingest looks for its blob in the transaction that names it, so neither comes between the other's
+    look and deed.
+    """
+    if is_named(connection, digest):
+        return False
+    with contextlib.suppress(StoreError):  # it is gone already
+        if store.written_s(digest) >= older_than_s:
+            return False
+    store.remove(digest)
+    return True
 
 
 class Upload:

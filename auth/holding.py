@@ -10,17 +10,24 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from archive.database.access_tables import share_studies, shares
-from archive.database.index_tables import studies
+from archive.database.index_tables import instances, studies
 from archive.database.journey_tables import request_studies
 from archive.identifiers import StudyUID
 
+OWNERS = "owner "
+"""How `matched_by` and `stored_by` begin where an owner's own import is what put a study there; see `auth.permits`."""
 _present = studies.alias("present")
 """A name of its own, so that a query which has `studies` beside it does not take one for the other."""
+_there = studies.alias("there")
+_imported = request_studies.alias("imported")
+_owned = shares.alias("owned")
 
 
 class Why(StrEnum):
     DELETED = "deleted"
     PATIENT = "patient"
+    MIXED = "mixed"
+    """Images of somebody else have come into a study that its owner imported under this UID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +41,37 @@ class HeldStudy:
 
 
 def is_shown(table: sa.Table) -> sa.ColumnElement[bool]:
-    """Whether the study in a row of `share_studies` or `request_studies` is there, and the patient's that it was."""
+    """Whether the study in a row of `share_studies` or `request_studies` is there, and the patient's that it was.
+
+    A study that is an owner's because they imported it is shown while nobody else has added to it: who imports under a
+    UID that is another study's sees nothing of that one when it comes.
+    """
     same = sa.or_(table.c.patient_id.is_(None), _present.c.PatientID == table.c.patient_id)
-    return sa.exists().where(_present.c.study_uid == table.c.study_uid, same)
+    return sa.and_(sa.exists().where(_present.c.study_uid == table.c.study_uid, same), ~_is_mixed(table))
+
+
+def _is_mixed(table: sa.Table) -> sa.ColumnElement[bool]:
+    """Whether what an owner imported under the row's UID stands beside what others stored."""
+    imported = _imported.c.matched_by.startswith(OWNERS, autoescape=True)
+    if table is request_studies:
+        whose = _imported.c.request_id == table.c.request_id
+    else:
+        whose = _imported.c.request_id == (
+            sa.select(_owned.c.owner_id).where(_owned.c.id == table.c.share_id).scalar_subquery()
+        )
+    others = (
+        sa.exists()
+        .where(instances.c.study_id == _there.c.id, _there.c.study_uid == _imported.c.study_uid)
+        .where(instances.c.stored_by != _imported.c.matched_by)
+    )
+    return sa.exists().where(_imported.c.study_uid == table.c.study_uid, whose, imported, others)
+
+
+def is_imported(connection: sa.Connection, study_uid: str) -> bool:
+    """Whether anything of a study came from a patient's own import."""
+    by_owner = instances.c.stored_by.startswith(OWNERS, autoescape=True)
+    query = sa.select(instances.c.id).join(studies, studies.c.id == instances.c.study_id)
+    return connection.execute(query.where(studies.c.study_uid == study_uid, by_owner).limit(1)).first() is not None
 
 
 def patient_of(study_uid: sa.ColumnElement[str]) -> sa.ScalarSelect[str]:
@@ -47,17 +82,28 @@ def patient_of(study_uid: sa.ColumnElement[str]) -> sa.ScalarSelect[str]:
 def held_studies(connection: sa.Connection, request_id: str) -> tuple[HeldStudy, ...]:
     """What is held back of a request's studies, and why; for the desk to settle."""
     query = (
-        sa.select(request_studies.c.study_uid, request_studies.c.patient_id, patient_of(request_studies.c.study_uid))
+        sa.select(
+            request_studies.c.study_uid,
+            request_studies.c.patient_id,
+            patient_of(request_studies.c.study_uid),
+            _is_mixed(request_studies),
+        )
         .where(request_studies.c.request_id == request_id, ~is_shown(request_studies))
         .order_by(request_studies.c.study_uid)
     )
     return tuple(
-        HeldStudy(StudyUID(uid), Why.DELETED if now is None else Why.PATIENT, was or "", now or "")
-        for uid, was, now in connection.execute(query)
+        HeldStudy(StudyUID(uid), _why(now, mixed), was or "", now or "")
+        for uid, was, now, mixed in connection.execute(query)
     )
 
 
-def settle(connection: sa.Connection, request_id: str, study_uids: list[StudyUID]) -> None:
+def _why(now_patient_id: str | None, mixed: bool) -> Why:
+    if now_patient_id is None:
+        return Why.DELETED
+    return Why.MIXED if mixed else Why.PATIENT
+
+
+def settle(connection: sa.Connection, request_id: str, study_uids: list[StudyUID], by: str) -> None:
     """The desk says that these studies are this patient's, whatever ID they have now."""
     of_request = sa.and_(request_studies.c.request_id == request_id, request_studies.c.study_uid.in_(study_uids))
     owned = sa.select(shares.c.id).where(shares.c.owner_id == request_id)
@@ -65,3 +111,5 @@ def settle(connection: sa.Connection, request_id: str, study_uids: list[StudyUID
     for table, condition in ((request_studies, of_request), (share_studies, of_shares)):
         now = patient_of(table.c.study_uid)
         connection.execute(sa.update(table).where(condition).values(patient_id=now))
+    if not by.startswith(OWNERS):  # whoever looked at it answers for it now
+        connection.execute(sa.update(request_studies).where(of_request).values(matched_by=by))

@@ -17,7 +17,7 @@ from archive.database.journey_tables import request_studies, requests
 from archive.errors import NotFoundError
 from archive.identifiers import StudyUID
 from archive.index.copies import is_original
-from auth.holding import is_shown, settle
+from auth.holding import is_imported, is_shown, settle
 from auth.requests import RequestState, tell
 
 LOOK_EVERY_S = 2.0
@@ -116,7 +116,7 @@ def attach(connection: sa.Connection, request_id: str, study_uids: list[StudyUID
     ]
     if fresh:
         connection.execute(sa.insert(request_studies), fresh)
-    settle(connection, request_id, sorted(map(StudyUID, present)))
+    settle(connection, request_id, sorted(map(StudyUID, present)), by)
     _change(connection, request_id, RequestState.MATCHED, "", now_ms)
     detail = {"match": "attached", "studies": str(len(fresh))}
     tell(connection, Action.REQUEST_CHANGE, request_id, by, detail, now_ms)
@@ -182,7 +182,10 @@ def _match(connection: sa.Connection, row: sa.Row[str, str, str, str, str], now_
     exact = [
         one
         for one in found
-        if accession_number and patient_id and (one.accession_number, one.patient_id) == (accession_number, patient_id)
+        if accession_number
+        and patient_id
+        and (one.accession_number, one.patient_id) == (accession_number, patient_id)
+        and not is_imported(connection, one.study_uid)  # what a patient's disc says of itself is the desk's to judge
     ]
     if len(exact) == 1:
         attach(connection, request_id, [exact[0].study_uid], "matching", now_ms)

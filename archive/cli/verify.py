@@ -11,11 +11,10 @@ from archive.cli.opening import Archive, open_archive
 from archive.cli.options import DEFAULT_DATA, DataOption
 from archive.cli.progress import progress_bar
 from archive.config import load_settings
-from archive.database.engine import Connection
 from archive.identifiers import Digest
-from archive.index.inventory import find_miscounted, find_named_blobs, is_named
+from archive.index.inventory import find_miscounted, find_named_blobs
+from archive.ingest import remove_unnamed
 from archive.jobs.scrub import Scrub
-from archive.store.contract import Store
 
 ORPHAN_AGE_S = 3600
 """Younger blobs without a row may belong to a store request that is still under way."""
@@ -93,7 +92,7 @@ async def _sweep(archive: Archive, named: set[Digest]) -> int:
     oldest_kept = time.time() - ORPHAN_AGE_S
     removed = 0
     for digest in await asyncio.to_thread(_unnamed, archive, named, oldest_kept):
-        removed += await archive.database.write_batch(remove_unnamed, archive.store, digest)
+        removed += await archive.database.write_batch(remove_unnamed, archive.store, digest, oldest_kept)
     return removed
 
 
@@ -103,11 +102,3 @@ def _unnamed(archive: Archive, named: set[Digest], oldest_kept: float) -> list[D
         for digest in archive.store.digests()
         if digest not in named and archive.store.written_s(digest) < oldest_kept
     ]
-
-
-def remove_unnamed(connection: Connection, store: Store, digest: Digest) -> bool:
-    """Remove a blob, unless a row names it by now; a unit of work, so that no ingest can come between."""
-    if is_named(connection, digest):
-        return False
-    store.remove(digest)
-    return True

@@ -8,8 +8,8 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
@@ -29,18 +29,20 @@ from archive.errors import (
 )
 from archive.identifiers import StudyUID
 from archive.imports import preview, record
-from archive.imports.listing import DIRECTORY_BYTES, DirectoryCheck, ListedName, classify
+from archive.imports.listing import DIRECTORY_BYTES, ListedName, classify, missing_of
 from archive.imports.parts import Parts
 from archive.imports.record import Choice, FileRow, Import, Importer, Quota, Result, Role, State
 from archive.imports.taking import Way, take_file
 from archive.index.texts import is_report
-from archive.index.writer import NewInstance
+from archive.index.writer import ANOTHERS, NOT_AUTHORIZED, NewInstance, is_anothers
 from archive.ingest import Ingest
+from archive.media.directory import DirectoryEntry
 from archive.media.heads import HEAD_BYTES, Head, read_head
 from archive.media.kinds import Kind
 from auth.matching import attach
 
 PIECE_BYTES = 8 << 20
+MAXIMUM_MISSING_KEPT = 100
 PIECES_AT_ONCE = 16
 """Pieces held in memory at the same time, in this process."""
 PIECES_OF_ONE = 6
@@ -86,6 +88,7 @@ class Imports:
     owner_quota: Quota
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PIECES_AT_ONCE))
     sending: Counter[str] = field(default_factory=Counter)
+    _missing_kept: OrderedDict[str, tuple[Hashable, Sequence[DirectoryEntry]]] = field(default_factory=OrderedDict)
 
     @contextlib.asynccontextmanager
     async def slot(self, importer: Importer) -> AsyncIterator[None]:
@@ -126,7 +129,7 @@ class Imports:
     async def overview(self, found: Import) -> dict[str, Any]:
         """The preview before sending, and the state of things at any time."""
         read = await self.database.read(preview.read_preview, found.import_id)
-        check = await self._check_directories(found)
+        missing = await self._missing(found)
         return {
             "id": found.import_id,
             "expires_ms": found.expires_ms,
@@ -135,9 +138,9 @@ class Imports:
             "patient_id": found.patient_id,
             "patients": read.patients,
             "needs_choice": len(read.patients) > 1,
-            "counts": {**read.counts, "missing": len(check.missing)},
+            "counts": {**read.counts, "missing": len(missing)},
             "refused": read.refused,
-            "missing": [entry.name for entry in check.missing[: preview.MAXIMUM_NAMES]],
+            "missing": [entry.name for entry in missing[: preview.MAXIMUM_NAMES]],
         }
 
     async def choose(self, importer: Importer, found: Import, choice: Choice, *, same_person: bool) -> int:
@@ -199,8 +202,8 @@ class Imports:
         studies = await self.database.read(preview.taken_studies, found.import_id)
         if ended:
             uids = await self.database.read(preview.missing_uids, found.import_id)
-            check = await self._check_directories(found)
-            uids += [(one.study_uid, one.series_uid, one.instance_uid) for one in check.missing]
+            missing = await self._missing(found)
+            uids += [(one.study_uid, one.series_uid, one.instance_uid) for one in missing]
             announced = [one for one in uids if all(one) and one[0] in studies]
             await self.database.write_batch(announce, announced, self.clock())
             await asyncio.to_thread(self.parts.remove_import, found.import_id)
@@ -230,9 +233,17 @@ class Imports:
         for import_id in set(found) - living:
             await asyncio.to_thread(self.parts.remove_import, import_id)
 
-    async def _check_directories(self, found: Import) -> DirectoryCheck:
-        files = await self.database.read(record.files_of, found.import_id)
-        return await asyncio.to_thread(DirectoryCheck.of, self.parts, found.import_id, files)
+    async def _missing(self, found: Import) -> Sequence[DirectoryEntry]:
+        """What DICOMDIRs name and the list has not; worked out when either has changed, not for everyone who looks."""
+        version = await self.database.read(record.listing_version, found.import_id)
+        kept = self._missing_kept.get(found.import_id)
+        if kept is None or kept[0] != version:
+            files = await self.database.read(record.files_of, found.import_id)
+            missing = await asyncio.to_thread(missing_of, self.parts, found.import_id, files)
+            kept = self._missing_kept[found.import_id] = (version, missing)
+            if len(self._missing_kept) > MAXIMUM_MISSING_KEPT:
+                self._missing_kept.popitem(last=False)
+        return kept[1]
 
     async def _check_digest(self, found: Import, file: FileRow, piece: Piece, *, whole: bool) -> None:
         if whole:
@@ -248,10 +259,10 @@ class Imports:
         rest = chain((beginning,), blocks)
         if file.kind == Kind.DIRECTORY:
             return await asyncio.to_thread(self._take_directory, found, file, rest)
-        head = read_head(beginning[:HEAD_BYTES])
+        head = await asyncio.to_thread(read_head, beginning[:HEAD_BYTES])
         if head is None or not await self.database.keyed(record.is_chosen, found.import_id, head):
             return Result(State.REFUSED, "not-chosen", "The file is not of the patient and studies that were chosen.")
-        if importer.is_owner and not await self.database.read(preview.may_add_to, head.study_uid, importer.label):
+        if importer.is_owner and await self.database.read(is_anothers, head.study_uid, importer.label):
             return await self._take_known(importer, rest)
         coercion = self._coercion(found.patient_id) if found.patient_id else None
         try:
@@ -260,14 +271,17 @@ class Imports:
             raise
         except LightboxError as error:
             return Result(State.REFUSED, "unreadable", error.message)
-        return await self._index(importer, head, new)
+        # Looked at once more in the transaction that adds it: the study may come another way at this moment.
+        return await self._index(importer, head, replace(new, exclusive=importer.is_owner))
 
     async def _index(self, importer: Importer, head: Head, new: NewInstance) -> Result:
         if new.parsed.study_uid != head.study_uid:
+            await self.ingest.remove_unnamed(new.digest)
             return Result(State.REFUSED, "not-chosen", "The file says two different things about its study.")
         outcome = (await self.ingest.index([new]))[0]
         if isinstance(outcome, RefusedInstanceError):
-            code = "other-bytes" if outcome.failure_reason == DUPLICATE_INSTANCE else "unreadable"
+            codes = {DUPLICATE_INSTANCE: "other-bytes", NOT_AUTHORIZED: "foreign-study"}
+            code = codes.get(outcome.failure_reason, "unreadable")
             return Result(State.REFUSED, code, outcome.message)
         await self.audit.read(self._event(importer, new.parsed.study_uid, 1, {}))
         if importer.is_owner and new.parsed.study_uid not in importer.study_uids:
@@ -285,8 +299,7 @@ class Imports:
         sha256 = await asyncio.to_thread(_sha256, blocks)
         if await self.database.read(preview.has_bytes, importer.study_uids, sha256):
             return Result(State.THERE)
-        message = "This study did not come by your link; ask the desk to import this disc."
-        return Result(State.REFUSED, "foreign-study", message)
+        return Result(State.REFUSED, "foreign-study", ANOTHERS)
 
     def _take_directory(self, found: Import, file: FileRow, blocks: Iterator[bytes]) -> Result:
         data = b"".join(blocks)

@@ -1,6 +1,6 @@
 """What a file is, by its name and beginning, before it is sent; and the DICOMDIR held against the list."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archive.imports.parts import Parts
@@ -31,21 +31,14 @@ class ListedName:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DirectoryCheck:
-    """What DICOMDIRs name and the list has not."""
-
-    missing: list[DirectoryEntry]
-
-    @classmethod
-    def of(cls, parts: Parts, import_id: str, files: Iterable[FileRow]) -> "DirectoryCheck":
-        files = list(files)
-        names = [file.path for file in files]
-        missing: list[DirectoryEntry] = []
-        for file in files:
-            if file.kind == Kind.DIRECTORY and file.state is State.READ:
-                missing += missing_entries(file.path, parts.directory(import_id, file.number), names)
-        return cls(missing)
+def missing_of(parts: Parts, import_id: str, files: Sequence[FileRow]) -> list[DirectoryEntry]:
+    """What the DICOMDIRs of an import name and its list has not."""
+    names = [file.path for file in files]
+    missing: list[DirectoryEntry] = []
+    for file in files:
+        if file.kind == Kind.DIRECTORY and file.state is State.READ:
+            missing += missing_entries(file.path, parts.directory(import_id, file.number), names)
+    return missing
 
 
 def classify(name: ListedName, limit_bytes: int) -> ListedFile | None:

@@ -99,11 +99,6 @@ def is_attached(connection: sa.Connection, request_id: str, study_uid: str) -> b
     return connection.execute(sa.select(request_studies.c.study_uid).where(named)).first() is not None
 
 
-def may_add_to(connection: sa.Connection, study_uid: str, by: str) -> bool:
-    """Whether a patient may add to a study: it is not here yet, or all of it came from the same patient."""
-    return set(_storers(connection, study_uid)) <= {by}
-
-
 def has_bytes(connection: sa.Connection, study_uids: Iterable[str], sha256: str) -> bool:
     """Whether one of these studies has an instance of exactly these bytes, as they are kept or as they were sent."""
     query = (

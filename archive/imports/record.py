@@ -186,6 +186,16 @@ def files_of(connection: sa.Connection, import_id: str) -> list[FileRow]:
     return _rows(connection, import_id, sa.true())
 
 
+def listing_version(connection: sa.Connection, import_id: str) -> tuple[int, int]:
+    """What changes with the list, and with the DICOMDIRs that were read."""
+    read = sa.case((import_files.c.state == State.READ, 1), else_=0)
+    query = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(read), 0)).where(
+        import_files.c.import_id == import_id
+    )
+    files, directories = connection.execute(query).one()
+    return files, directories
+
+
 def find_file(connection: sa.Connection, import_id: str, number: int) -> FileRow:
     """The file. Raises NotFoundError."""
     rows = _rows(connection, import_id, import_files.c.number == number)
@@ -227,7 +237,7 @@ def is_chosen(connection: sa.Connection, import_id: str, head: Head) -> bool:
 
 
 def keep_result(connection: sa.Connection, import_id: str, file: FileRow, result: Result) -> None:
-    """Write down what became of a file, once; what was new counts towards the quota for ever."""
+    """Write down what became of a file, once; what was sent and was not here counts for ever."""
     values: dict[str, Any] = {
         "state": str(result.state),
         "code": result.code,
@@ -245,7 +255,7 @@ def keep_result(connection: sa.Connection, import_id: str, file: FileRow, result
         )
         .values(**values)
     )
-    if changed.rowcount and result.state is State.STORED:
+    if changed.rowcount and result.state in (State.STORED, State.REFUSED):
         connection.execute(
             sa.update(imports)
             .where(imports.c.id == import_id)

@@ -40,6 +40,8 @@ from archive.instances import ParsedInstance, StoredInstance
 DUPLICATE_SOP_INSTANCE = 0x0111
 FROM_HERE = "This is a copy without a name of a study that is stored here; the archive does not take it back."
 COERCED = 0xB000
+NOT_AUTHORIZED = 0x0124
+ANOTHERS = "This study did not come by your link; ask the desk to import this disc."
 Outcome = StoredInstance | RefusedInstanceError
 
 
@@ -80,6 +82,8 @@ class NewInstance:
     is_copy: bool = False
     """A de-identified copy that this archive made for a share; nobody else may put one into such a study."""
     original_digest: Digest | None = None
+    exclusive: bool = False
+    """Only for a study that is not here, and was not, or all of which came from `stored_by`: a patient's import."""
 
     @property
     def sent_digest(self) -> Digest:
@@ -131,6 +135,9 @@ def add_instances(connection: sa.Connection, batch: Sequence[NewInstance], now_m
         if new.parsed.study_uid in reserved and not new.is_copy:
             outcomes.append(RefusedInstanceError(DUPLICATE_SOP_INSTANCE, FROM_HERE))
             continue
+        if there is None and new.exclusive and is_anothers(connection, new.parsed.study_uid, new.stored_by):
+            outcomes.append(RefusedInstanceError(NOT_AUTHORIZED, ANOTHERS))
+            continue
         if there is None and uid in deleted:
             refusal = _refusal(new, deleted[uid])
             if refusal is not None:
@@ -150,6 +157,19 @@ def add_instances(connection: sa.Connection, batch: Sequence[NewInstance], now_m
         _insert_instances(connection, fresh, study_ids, series_ids, now_ms)
         count_further(connection, grown.studies, grown.series, now_ms)
     return outcomes
+
+
+def is_anothers(connection: sa.Connection, study_uid: str, by: str) -> bool:
+    """Whether any instance of a study, deleted ones too, came from anybody else."""
+    stored = (
+        sa.select(instances.c.id)
+        .join(studies, studies.c.id == instances.c.study_id)
+        .where(studies.c.study_uid == study_uid, instances.c.stored_by != by)
+    )
+    gone = sa.select(deleted_instances.c.id).where(
+        deleted_instances.c.study_uid == study_uid, deleted_instances.c.stored_by != by
+    )
+    return any(connection.execute(query.limit(1)).first() is not None for query in (stored, gone))
 
 
 def _outcome(new: NewInstance, there: Kept | None) -> Outcome:

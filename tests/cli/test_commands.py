@@ -15,8 +15,8 @@ from pydicom.filewriter import write_dataset
 from servers import ROOT, lightbox, running_server
 
 from archive.cli.opening import open_archive
-from archive.cli.verify import remove_unnamed
 from archive.config import load_settings
+from archive.ingest import remove_unnamed
 from archive.store.files import FileStore
 
 

@@ -13,8 +13,11 @@ from pydicom.data import get_testdata_file
 from archive.database.import_tables import import_files, imports
 from archive.database.index_tables import instances, studies
 from archive.errors import StorageFullError
+from archive.identifiers import StudyUID
 from archive.imports import parts as parts_module
 from archive.imports.record import LIFE_MS
+from archive.index.deletion import Chain, Deletion, delete_instances
+from archive.resources import DATABASE
 
 SR = "1.2.840.10008.5.1.4.1.1.88.11"
 
@@ -239,6 +242,41 @@ async def test_a_patient_adds_nothing_to_a_study_that_came_another_way_and_does_
     assert len(await house.rows(sa.select(instances.c.id))) == 1
     status, told = await owner.ask("POST", f"/api/o/{owner.subject}/look", json={})
     assert 400 <= status < 500, told
+
+
+async def test_a_patient_who_imports_under_a_uid_sees_nothing_of_what_comes_under_it_from_elsewhere(house):
+    desk, owner = await house.staff(), await house.owner()
+    await owner.import_all({"disc/A": part10()})
+    look = f"/api/o/{owner.subject}/look"
+    assert (await owner.ask("POST", look, json={}))[0] == 200
+    await desk.import_all({"disc/B": part10()})
+    status, told = await owner.ask("POST", look, json={})
+    assert (status, told["code"]) == (409, "link-paused") or 400 <= status < 500, told
+    page = await house.client.get(f"/desk/requests/{owner.subject}?lang=en", cookies=desk.cookies)
+    assert "Images of somebody else have come into a study that the patient imported" in await page.text()
+    attach = f"/api/desk/requests/{owner.subject}/attach"
+    assert (await desk.ask("POST", attach, json={"study_uids": ["1.2.3"]}))[0] < 300
+    assert (await owner.ask("POST", look, json={}))[0] == 200, "The desk has looked at it."
+
+
+async def test_a_patient_puts_nothing_in_the_place_of_a_study_that_was_deleted(house):
+    desk, owner = await house.staff(), await house.owner()
+    await desk.import_all({"disc/A": part10()})
+    deletion = Deletion(1, "test", rejected=False)
+    await house.client.app[DATABASE].write_batch(delete_instances, Chain(StudyUID("1.2.3")), deletion)
+    told = await owner.import_all({"disc/B": part10()})
+    assert [one["code"] for one in told["refused"]] == ["foreign-study"]
+
+
+async def test_what_is_refused_leaves_nothing_on_the_disk_and_counts_for_the_patient(house):
+    owner = await house.owner()
+    first = part10(SOPInstanceUID="1.2.3.9")
+    others = {f"disc/{number}": part10(SOPInstanceUID="1.2.3.9", PatientAge=f"{number:03}Y") for number in range(3)}
+    told = await owner.import_all({"disc/first": first, **others})
+    assert [one["code"] for one in told["refused"]] == ["other-bytes"] * 3
+    kept = [path for path in (house.data / "store" / "blobs").rglob("*") if path.is_file()]
+    assert [path.read_bytes() for path in kept] == [first]
+    assert await house.rows(sa.select(imports.c.new_files)) == [{"new_files": 4}]
 
 
 async def test_a_patient_may_import_so_much_and_no_more(open_house):
