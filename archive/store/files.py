@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from archive.errors import StorageFullError, StoreError
+from archive.errors import StorageFullError, StoreError, StoreUnreachableError
 from archive.identifiers import Digest, parse_digest
 from archive.instances import Buffer, Span
 
@@ -103,10 +103,20 @@ class FileStore:
         target = self._quarantine / f"{digest}.{secrets.token_hex(4)}"
         with _missing_is_told():
             self._place(digest).rename(target)
-        if _digest_of(target) == digest:
+        if self._is_sound(target, digest):
             target.rename(self._place(digest))  # sound bytes were stored again since the damage was seen
         _sync_folder(self._quarantine)
         _sync_folder(self._place(digest).parent)
+
+    def _is_sound(self, target: Path, digest: Digest) -> bool:
+        try:
+            with _missing_is_told():
+                return _digest_of(target) == digest
+        except StoreUnreachableError:
+            target.rename(self._place(digest))  # nothing is known of it
+            raise
+        except StoreError:
+            return False
 
     def remove(self, digest: Digest) -> None:
         place = self._place(digest)
@@ -244,4 +254,7 @@ def _missing_is_told() -> Iterator[None]:
     except FileNotFoundError as error:
         raise StoreError("The bytes of this instance are missing in the store.") from error
     except OSError as error:
-        raise StoreError("The store could not read.") from error
+        if error.errno == errno.EIO:
+            raise StoreError("The disk cannot read the bytes of this instance any more.") from error
+        # Out of descriptors or memory, no permission: that says nothing of the bytes.
+        raise StoreUnreachableError("The store cannot be read at the moment; try again later.") from error

@@ -1,5 +1,6 @@
 """Whole blobs of an object store on this machine: bounded, least recently used first, safe to delete at any moment."""
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -75,7 +76,10 @@ class BlobCache:
         for used_s, length, path in files:
             if self._length_bytes <= self._limit_bytes * FILLED or used_s > youngest:
                 return
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime > youngest:
+                    continue  # it was asked for since the folder was read
+                path.unlink()
             self._length_bytes -= length
 
     def _files(self) -> Iterator[tuple[float, int, Path]]:

@@ -8,7 +8,7 @@ the blob.
 import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -113,7 +113,11 @@ class ObjectStore:
 
     @contextmanager
     def contents(self, digest: Digest) -> Iterator[Buffer]:
-        with mapped(self.path_of(digest)) as view:
+        with ExitStack() as stack:
+            try:
+                view = stack.enter_context(mapped(self.path_of(digest)))
+            except FileNotFoundError:  # another process has just dropped it from the cache
+                view = stack.enter_context(mapped(self._download(digest)))
             yield view
 
     def check(self, digest: Digest) -> None:
@@ -127,12 +131,16 @@ class ObjectStore:
     def quarantine(self, digest: Digest) -> None:
         aside = f"quarantine/{digest}.{secrets.token_hex(4)}"
         with _faults_are_told():
+            seen = obstore.head(self._objects, _key(digest))["e_tag"]
             obstore.copy(self._objects, _key(digest), aside)
-        if self._digest_of(aside) != digest:
-            self.remove(digest)
-            return
-        with _faults_are_told():  # sound bytes were stored again since the damage was seen
-            obstore.delete(self._objects, aside)
+        is_sound = self._digest_of(aside) == digest
+        with _faults_are_told():
+            # Sound bytes may have been stored again since the damage was seen, and may be acknowledged by now.
+            is_other = obstore.head(self._objects, _key(digest))["e_tag"] != seen
+            if is_sound or is_other:
+                obstore.delete(self._objects, aside)
+                return
+        self.remove(digest)
 
     def remove(self, digest: Digest) -> None:
         self._cache.drop(digest)

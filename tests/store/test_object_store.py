@@ -60,6 +60,26 @@ def test_damaged_bytes_never_come_down_and_storing_again_heals_them(bucket: Buck
     assert other.path_of(digest).read_bytes() == b"sound"
 
 
+def test_bytes_that_were_stored_again_while_damage_was_looked_at_stay(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_on(bucket, tmp_path / "one")
+    digest = keep(store, b"sound")
+    objects = replace(bucket, url=f"{bucket.url}/{tmp_path.name}").open()
+    obstore.put(objects, f"blobs/{digest[:2]}/{digest}", b"wrong")
+    read = store._digest_of
+
+    def heal(key: str) -> str:
+        found = read(key)
+        keep(store, b"sound")
+        return found
+
+    monkeypatch.setattr(store, "_digest_of", heal)
+    store.quarantine(digest)
+    monkeypatch.undo()
+    store.check(digest)
+
+
 def test_what_was_acknowledged_outlives_kill_9_of_the_object_server(tmp_path: Path) -> None:
     server = object_server(tmp_path / "weed")
     server.start()

@@ -1,5 +1,6 @@
 """One suite for every store: what was kept comes back, and only that."""
 
+import errno
 import hashlib
 import os
 from dataclasses import replace
@@ -8,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from archive.errors import StoreError
+from archive.errors import StoreError, StoreUnreachableError
 from archive.identifiers import Digest
 from archive.instances import Span
 from archive.store.contract import Store
@@ -191,3 +192,20 @@ def test_a_blob_is_synced_before_it_gets_its_name_and_its_name_is_synced_when_it
     with patch("os.fsync", note_sync), patch("os.rename", note_rename):
         store.settle([keep(store, b"precious")])
     assert events == [("sync", "drafts"), ("rename", "blobs"), ("sync", "blobs")]
+
+
+def test_a_fault_that_says_nothing_of_the_bytes_is_no_damage(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    digest = keep(store, b"sound")
+    with patch("archive.store.files._digest_of", side_effect=OSError(errno.EMFILE, "Too many open files")):
+        with pytest.raises(StoreUnreachableError):
+            store.check(digest)
+        with pytest.raises(StoreUnreachableError):
+            store.quarantine(digest)
+    store.check(digest)
+    with patch("archive.store.files._digest_of", side_effect=OSError(errno.EIO, "Input/output error")):
+        with pytest.raises(StoreError, match="any more"):
+            store.check(digest)
+        store.quarantine(digest)
+    with pytest.raises(StoreError, match="missing"):
+        store.check(digest)
