@@ -46,6 +46,7 @@ from auth.identity_provider import ProviderSettings
 from auth.without_name import Copies
 from stow.parts import StowLimits
 from wado.ahead import FORESIGHT, Foresight
+from wado.bundle import PREPARED_AT_ONCE, PREPARING
 from wado.handing import HANDED, HandedFiles
 from wado.pixels.cache import DerivedCache
 from wado.pixels.pool import PixelPool
@@ -220,6 +221,7 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
                 task = background.begin(work, settings.locks_folder / name)
                 stack.push_async_callback(background.end, task)
             app[FORESIGHT] = Foresight()
+            app[PREPARING] = asyncio.Semaphore(PREPARED_AT_ONCE)
             stack.push_async_callback(app[FORESIGHT].close)
             cache = DerivedCache(settings.derived_folder, settings.derived_limit_bytes)
             if settings.accel_prefix:

@@ -17,7 +17,7 @@ from archive.database.engine import Connection, Database
 from archive.dicomweb.media_types import Offer
 from archive.dicomweb.payload import root_of
 from archive.dicomweb.targets import StudyTarget
-from archive.errors import BadRequestError, LightboxError, NotFoundError
+from archive.errors import BadRequestError, BusyError, LightboxError, NotFoundError
 from archive.index.reader import read_documents
 from archive.instances import FrameLayout, Instance
 from archive.languages import Language, choose_language
@@ -26,6 +26,7 @@ from archive.resources import DATABASE, STORE
 from archive.scope import Scope
 from archive.store.contract import Store
 from auth.access import ACCESS, scope_of
+from auth.gate import require_download
 from wado.blobs import verified_chunks
 from wado.bundle_page import Preview, index_page, readme
 from wado.containers import ZipStream, send_archive
@@ -42,6 +43,10 @@ MAXIMUM_PREVIEWS = 5_000
 MAXIMUM_FILES = 200_000
 """Instances of one bundle: their directory is kept in memory, about a kilobyte each."""
 READ_AT_ONCE = 100
+PREPARED_AT_ONCE = 2
+PREPARE_WAIT_S = 30.0
+PREPARING: web.AppKey[asyncio.Semaphore] = web.AppKey("PREPARING", asyncio.Semaphore)
+"""Directories are made of at most `PREPARED_AT_ONCE` studies at a time: each is work and memory for all its files."""
 MAXIMUM_DOCUMENT_BYTES = 32 << 20
 """A larger PDF is in the bundle as the instance that holds it, and not a second time."""
 NUMBER, SERIES_NUMBER, SERIES_TEXT = "00200013", "00200011", "0008103E"
@@ -54,21 +59,32 @@ async def retrieve_bundle(request: web.Request) -> web.StreamResponse:
     if request.query.get("previews", "yes") not in ("yes", "no"):
         raise BadRequestError("previews is yes or no.", parameter="previews")
     negotiation_of(request).choose((Offer(ZIP),))
+    await require_download(request)  # before the work, which is large
     instances = await require_instances(request, scope, target)
     language = choose_language(
         request.app[ACCESS].languages, request.query.get("lang", ""), request.headers.get("Accept-Language", "")
     )
     pool = request.app[PIXELS] if request.query.get("previews") != "no" else None
     bundle = Bundle(request.app[DATABASE], request.app[STORE], scope, language, pool)
+    try:
+        async with asyncio.timeout(PREPARE_WAIT_S):
+            await request.app[PREPARING].acquire()
+    except TimeoutError:
+        raise BusyError("Too many downloads are being prepared; try again.") from None
+    try:
+        members = await bundle.members(instances)
+        directory = await asyncio.to_thread(dicomdir, [member.media for member in members])
+    finally:
+        request.app[PREPARING].release()
     headers = {
         "Content-Disposition": 'attachment; filename="images.zip"',
         "Content-Location": root_of(request).uri(f"{target.path()}/bundle"),
     }
-    return await send_archive(request, headers, bundle.chunks(instances))
+    return await send_archive(request, headers, bundle.chunks(members, directory))
 
 
 @dataclass(frozen=True, slots=True)
-class _Member:
+class Member:
     """An instance and its place in the bundle."""
 
     instance: Instance
@@ -93,14 +109,10 @@ class Bundle:
     pool: PixelPool | None = None
     _sums: list[str] = field(default_factory=list)
 
-    async def chunks(self, instances: Sequence[Instance]) -> AsyncIterator[bytes]:
+    async def chunks(self, members: Sequence[Member], directory: bytes) -> AsyncIterator[bytes]:
         """The bytes of the ZIP file. Raises StoreError where stored bytes are damaged: the bundle breaks off."""
-        if len(instances) > MAXIMUM_FILES:
-            raise BadRequestError(f"A bundle holds at most {MAXIMUM_FILES} files.")
-        members = await self._members(instances)
         archive = ZipStream()
         series_count = len({member.instance.series_uid for member in members})
-        directory = await asyncio.to_thread(dicomdir, [member.media for member in members])
         for name, content in (("README.TXT", readme(len(members), series_count)), ("DICOMDIR", directory)):
             for taken in self._small(archive, name, content):
                 yield taken
@@ -120,8 +132,10 @@ class Bundle:
         self._sums.append(f"{hashlib.sha256(content).hexdigest()}  {name}")
         yield from archive.add_bytes(name, content)
 
-    async def _members(self, instances: Sequence[Instance]) -> list[_Member]:
+    async def members(self, instances: Sequence[Instance]) -> list[Member]:
         """Every instance with what the directory says of it, by the numbers of series and instance."""
+        if len(instances) > MAXIMUM_FILES:
+            raise BadRequestError(f"A bundle holds at most {MAXIMUM_FILES} files.")
         read: list[tuple[Instance, dict[str, Any]]] = []
         for start in range(0, len(instances), READ_AT_ONCE):
             batch = instances[start : start + READ_AT_ONCE]
@@ -134,7 +148,7 @@ class Bundle:
             place = places.setdefault(instance.series_uid, len(places) + 1)
             counts[instance.series_uid] = counts.get(instance.series_uid, 0) + 1
             name = ("DICOM", "ST000001", f"SE{place:06}", f"IM{counts[instance.series_uid]:06}")
-            members.append(_Member(instance, MediaFile(name, attributes, instance.transfer_syntax_uid)))
+            members.append(Member(instance, MediaFile(name, attributes, instance.transfer_syntax_uid)))
         return members
 
     def _attributes(self, connection: Connection, batch: Sequence[Instance]) -> list[dict[str, Any]]:
@@ -154,7 +168,7 @@ class Bundle:
             return attributes
         raise NotFoundError
 
-    async def _pictures(self, archive: ZipStream, members: Sequence[_Member]) -> AsyncIterator[bytes]:
+    async def _pictures(self, archive: ZipStream, members: Sequence[Member]) -> AsyncIterator[bytes]:
         """Previews and readable reports, then the page that shows them."""
         previews: list[Preview] = []
         missing = 0
@@ -173,7 +187,7 @@ class Bundle:
         for taken in self._small(archive, "INDEX.HTM", page):
             yield taken
 
-    async def _preview(self, member: _Member) -> tuple[str, bytes]:
+    async def _preview(self, member: Member) -> tuple[str, bytes]:
         """Name and bytes of what shows an instance to people; empty where nothing does."""
         instance, pool = member.instance, self.pool
         try:

@@ -15,6 +15,7 @@ from archive.errors import NotFoundError
 from archive.identifiers import StudyUID, parse_study_uid
 from archive.index.reader import find_instances
 from archive.languages import choose_language, load_languages
+from archive.media.dicomdir import dicomdir
 from archive.scope import Scope
 from wado.bundle import Bundle
 from wado.pixels.cache import DerivedCache
@@ -55,9 +56,11 @@ async def _export(settings: Settings, study_uid: StudyUID, to: Path, lang: str |
             raise NotFoundError("There is no such study.")
         language = choose_language(load_languages(), lang or "", "")
         bundle = Bundle(archive.database, archive.store, everything, language, None if lang is None else pool)
+        members = await bundle.members(instances)
+        directory = await asyncio.to_thread(dicomdir, [member.media for member in members])
         try:
             with draft.open("wb") as file:
-                async for chunk in bundle.chunks(instances):
+                async for chunk in bundle.chunks(members, directory):
                     file.write(chunk)
                 length_bytes = file.tell()
             draft.rename(to)

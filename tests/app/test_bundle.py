@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,11 @@ from pydicom.uid import (
     TwelveLeadECGWaveformStorage,
 )
 from servers import ROOT
+
+from archive.database.engine import Database
+from archive.identifiers import StudyUID
+from auth.factors import Passwords
+from auth.shares import NewShare, create_share
 
 STUDY = "1.2.91"
 FILE_ID = re.compile(r"[A-Z0-9_]{1,8}(/[A-Z0-9_]{1,8}){0,7}")
@@ -159,6 +165,20 @@ def test_a_study_that_is_not_there_has_no_bundle(served: Any) -> None:
     assert served.ask("/studies/1.2.92/bundle").status_code == 404
     assert served.ask(f"/studies/{STUDY}/bundle", token=None).status_code == 401
     assert requests.head(f"{served.server.dicomweb}/studies/{STUDY}/bundle", timeout=30).status_code == 401
+
+
+async def test_a_link_for_looking_gets_no_bundle(served: Any, bundle: Any) -> None:
+    database = Database.open(served.server.data / "lightbox.sqlite")
+    new = NewShare((StudyUID(STUDY),), may_download=False)
+    link = await create_share(database, Passwords(), new, time.time_ns() // 1_000_000)
+    await database.close()
+    with requests.Session() as session:
+        opened = session.post(
+            f"{served.server.base}/api/s/{link.share_id}/open", json={"secret": link.secret}, timeout=30
+        )
+        assert opened.status_code == 200
+        answer = session.get(f"{served.server.base}/s/{link.share_id}/dicom-web/studies/{STUDY}/bundle", timeout=30)
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
 def test_the_command_writes_what_a_second_archive_takes_in_whole(served: Any, bundle: Any, tmp_path: Path) -> None:
