@@ -7,7 +7,7 @@ from enum import StrEnum
 import sqlalchemy as sa
 from aiohttp import web
 
-from archive.database.access_tables import sessions
+from archive.database.access_tables import sessions, tickets
 from auth.tokens import hash_secret
 
 IDLE_MS = 30 * 60_000
@@ -166,6 +166,12 @@ def end_session(connection: sa.Connection, session_id: int, now_ms: int) -> None
     connection.execute(
         sa.update(sessions).where(sessions.c.id == session_id, sessions.c.ended_ms.is_(None)).values(ended_ms=now_ms)
     )
+
+
+def end_everything(connection: sa.Connection, now_ms: int) -> None:
+    """End every session and every ticket: the database is a copy, and who was signed out since is signed in in it."""
+    for table in (sessions, tickets):
+        connection.execute(sa.update(table).where(table.c.ended_ms.is_(None)).values(ended_ms=now_ms))
 
 
 def end_sessions(connection: sa.Connection, kind: SessionKind, subject: str, now_ms: int) -> None:

@@ -20,7 +20,7 @@ from archive.dicom.burned_in import Exclusion, exclusion_of
 from archive.dicom.coercion import Coercion
 from archive.dicom.deidentification import deidentify
 from archive.dicom.pseudonyms import Pseudonyms
-from archive.errors import NotAcceptableError, RefusedInstanceError, StoreError
+from archive.errors import NotAcceptableError, PayloadTooLargeError, RefusedInstanceError, StoreError
 from archive.identifiers import StudyUID
 from archive.index.copies import DROPPED_AT_ONCE, drop_empty, drop_instances, find_members, find_stored_copies
 from archive.index.counters import count_again
@@ -128,7 +128,7 @@ class Copies:
             except StoreError:
                 complete = False  # `verify` tells of the missing blob; it may come back
                 continue
-            except (RefusedInstanceError, NotAcceptableError):
+            except (RefusedInstanceError, NotAcceptableError, PayloadTooLargeError):
                 found = Exclusion.UNCLEAR
             if isinstance(found, Exclusion):
                 excluded.append((source, found))

@@ -1,6 +1,7 @@
 """`lightbox backup create` and `lightbox backup restore`."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +10,13 @@ import typer
 
 from archive.cli.options import DEFAULT_DATA, DataOption
 from archive.cli.progress import progress_bar
+from archive.cli.records import with_database
 from archive.config import load_settings
+from archive.database.engine import Database
 from archive.jobs.backup import Copied, back_up, bring_back
 from archive.opening import open_store
+from auth.sessions import end_everything
+from auth.shares import list_shares
 
 backup = typer.Typer(help="Copy an archive while it serves, and make one from a copy.", no_args_is_help=True)
 
@@ -44,7 +49,18 @@ def restore(
     """
     settings = load_settings(data=data)
     data.mkdir(parents=True, exist_ok=True)
-    _tell(asyncio.run(_watch("Restoring", bring_back(source, open_store(settings), settings.database_path))))
+    copied = asyncio.run(_watch("Restoring", bring_back(source, open_store(settings), settings.database_path)))
+    living = with_database(data, _end_sessions)
+    print("All sessions and tickets were ended.")
+    print(f"{living} links live, also those that were switched off since the copy was made: see lightbox share list.")
+    _tell(copied)
+
+
+async def _end_sessions(database: Database) -> int:
+    """How many shares live in a database that has just been brought back; whoever had a session has to begin anew."""
+    now_ms = time.time_ns() // 1_000_000
+    await database.write(end_everything, now_ms)
+    return sum(share.ended_reason is None for share in await list_shares(database, now_ms))
 
 
 async def _watch(label: str, copying: AsyncIterator[Copied]) -> Copied:

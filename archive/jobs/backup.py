@@ -1,8 +1,9 @@
 """A copy of an archive while it serves: the database first, then every file that the copy names.
 
 Files never change and a row is written after its file, so whatever the copied database names was there when it was
-copied. A second backup into the same folder copies only what is new. Every file is compared with its SHA-256 on the
-way; a damaged one is told, and the copy that an earlier backup made stays.
+copied. A second backup into the same folder copies only what is new. Every file that is copied is compared with its
+SHA-256 on the way; a damaged one is told, and the copy that an earlier backup made stays. A backup is an archive like
+any other: `lightbox verify` on its folder reads all of it.
 """
 
 import asyncio

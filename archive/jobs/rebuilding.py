@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from archive.database.engine import Database
-from archive.database.index_tables import instance_metadata, instances, series, studies
+from archive.database.index_tables import deleted_instances, instance_metadata, instances, series, studies
 from archive.errors import RefusedInstanceError, StoreError, StoreUnreachableError
 from archive.identifiers import Digest
 from archive.index.copies import is_original
@@ -46,12 +46,12 @@ class Difference:
     uid: str
 
 
-async def rebuild(ingest: Ingest, store: Store, into: Database, named: Sequence[str]) -> AsyncIterator[Rebuilt]:
+async def rebuild(ingest: Ingest, store: Store, into: Database, named: Sequence[str] | None) -> AsyncIterator[Rebuilt]:
     """Index blobs into an empty database.
 
     `named` are the blobs of the index that is served, in its order: what it does not name was deleted, or refused and
-    not swept yet, and which of two instances came first no blob says of itself. Without a served index it is empty, and
-    every blob is taken, in the order in which they were stored.
+    not swept yet, and which of two instances came first no blob says of itself. None without a served index: then every
+    blob is taken, in the order in which they were stored.
     """
     dated = await asyncio.to_thread(_dated, store, named)
     state = Rebuilt(len(dated))
@@ -70,18 +70,22 @@ async def rebuild(ingest: Ingest, store: Store, into: Database, named: Sequence[
         yield state
 
 
-def _dated(store: Store, named: Sequence[str]) -> list[tuple[float, Digest]]:
+def _dated(store: Store, named: Sequence[str] | None) -> list[tuple[float, Digest]]:
     there = set(store.digests())
-    if named:
+    if named is not None:
         return [(store.written_s(Digest(one)), Digest(one)) for one in dict.fromkeys(named) if one in there]
     return sorted((store.written_s(digest), digest) for digest in there)
 
 
-def find_named(connection: sa.Connection) -> list[str]:
+def find_named(connection: sa.Connection) -> list[str] | None:
     """Digests of the blobs that the index names as stored, in the order in which they were indexed.
 
-    Copies for shares are not among them: a new index has no shares, and would take them for studies.
+    None where nothing was ever stored by it. Copies for shares are not among them: a new index has no shares, and would
+    take them for studies.
     """
+    anything = sa.or_(sa.exists().where(instances.c.id > 0), sa.exists().where(deleted_instances.c.id > 0))
+    if not connection.execute(sa.select(anything)).scalar_one():
+        return None
     originals = sa.select(instances.c.digest).where(is_original(instances.c.study_id)).order_by(instances.c.id)
     return list(connection.execute(originals).scalars())
 

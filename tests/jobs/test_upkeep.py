@@ -134,6 +134,30 @@ def test_a_second_backup_copies_only_what_is_new_and_tells_of_damage(tmp_path: P
     assert f"{STUDY}.3" in second.stdout
 
 
+def test_who_had_a_session_begins_anew_in_a_backup_and_living_links_are_counted(tmp_path: Path) -> None:
+    data, copy, again = tmp_path / "data", tmp_path / "copy", tmp_path / "again"
+    imported(data, instance(1))
+    with running_server(data) as server:
+        link = server.share(STUDY)
+        share_id, secret = link.split("/s/")[1].split("#")
+        opened = requests.post(f"{server.base}/api/s/{share_id}/open", json={"secret": secret}, timeout=30)
+        assert opened.status_code == 200
+        assert run("backup", "create", "--data", str(data), "--to", str(copy)).returncode == 0
+    restored = run("backup", "restore", "--from", str(copy), "--data", str(again))
+    assert "1 links live" in restored.stdout
+    with running_server(again) as server:
+        root = f"{server.base}/s/{share_id}/dicom-web/studies"
+        assert requests.get(root, cookies=opened.cookies.get_dict(), timeout=30).status_code == 401
+
+
+def test_where_all_was_deleted_a_new_index_is_empty(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    imported(data, instance(1))
+    lightbox("delete", "--data", str(data), STUDY)
+    done = run("reindex", "--data", str(data), "--into", str(tmp_path / "new.sqlite"), "--compare")
+    assert (done.returncode, "0 files read" in done.stdout) == (0, True), done.stdout
+
+
 def test_a_backup_is_not_brought_back_over_an_archive(tmp_path: Path) -> None:
     data = tmp_path / "data"
     imported(data, instance(1))
