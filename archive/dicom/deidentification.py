@@ -22,24 +22,21 @@ from archive.dicom.elements import (
     UNDEFINED,
     Event,
     dataset_elements,
+    outermost,
 )
 from archive.dicom.explicit import (
-    INLINE_BYTES,
     ITEM_HEAD,
     ITEM_TAIL,
-    LONG,
     MAXIMUM_SHORT_BYTES,
     SEQUENCE_TAIL,
     SOP_CLASS_UID,
     SOP_INSTANCE_UID,
-    SPACE_PADDED,
     ExplicitFile,
     Piece,
-    StoredValue,
+    PieceWriter,
     element_head,
     even,
     file_head,
-    padded_length,
     short_element,
 )
 from archive.dicom.part10 import (
@@ -53,7 +50,7 @@ from archive.dicom.part10 import (
     refuse,
 )
 from archive.dicom.pseudonyms import Pseudonyms
-from archive.dicom.values import UNIT_BYTES, little_endian
+from archive.dicom.values import UNIT_BYTES
 from archive.instances import Buffer, Span
 
 METHOD = "DICOM PS3.15 Annex E Basic Profile"
@@ -112,14 +109,10 @@ def _echoes(data: Buffer, meta: FileMeta, limits: Limits) -> re.Pattern[bytes] |
     """What finds the patient's identity in a text; None where the instance has none."""
     dataset = dataset_elements(data, meta, limits)
     words: set[bytes] = set()
-    depth = 0
-    for tag, vr, offset, length in dataset.events:
-        depth += (vr == "SQ") - (tag == SEQUENCE_END)
-        if length == UNDEFINED and vr in ("OB", "OW"):
-            depth += 1
-        if depth or tag not in IDENTITY_TAGS or length > MAXIMUM_IDENTITY_BYTES:
+    for tag, _, span in outermost(dataset.events):
+        if tag not in IDENTITY_TAGS or span.length_bytes > MAXIMUM_IDENTITY_BYTES:
             continue
-        value = bytes(dataset.data[offset : offset + length])
+        value = bytes(dataset.data[span.offset : span.offset + span.length_bytes])
         words.add(value.strip(b"\0 "))
         if tag == PATIENT_NAME:
             words.update(_NAME_PARTS.split(value))
@@ -188,21 +181,17 @@ STATEMENTS = {
 """What the file says of its own de-identification (PS3.15 E.1.1 and E.3.6), by tag."""
 
 
-class _Writer:
+class _Writer(PieceWriter):
     """Turns the events of the stored dataset into pieces."""
 
     def __init__(
         self, data: Buffer, pseudonyms: Pseudonyms, echoes: re.Pattern[bytes] | None, *, big_endian: bool
     ) -> None:
-        self.uids: dict[int, str] = {}
-        self._data = data
+        super().__init__(data, big_endian=big_endian)
         self._pseudonyms = pseudonyms
         self._echoes = echoes
-        self._big = big_endian
         self._depth = 0
         self._pending = sorted(STATEMENTS)
-        self._text = bytearray()
-        self._pieces: list[Piece] = []
 
     def write(self, events: Iterator[Event]) -> None:
         for event in events:
@@ -226,11 +215,6 @@ class _Writer:
         self._state_before(1 << 32)
         self._flush()
         return self._pieces
-
-    def _flush(self) -> None:
-        if self._text:
-            self._pieces.append(bytes(self._text))
-            self._text.clear()
 
     def _state_before(self, tag: int) -> None:
         while not self._depth and self._pending and self._pending[0] < tag:
@@ -259,7 +243,7 @@ class _Writer:
         for fragment_tag, _, offset, length in events:
             if kept and fragment_tag == ITEM:
                 self._text += struct.pack("<HHI", 0xFFFE, 0xE000, length)
-                self._value(Span(offset, length), "")
+                self._copy_value(Span(offset, length), "")
             if fragment_tag == SEQUENCE_END:
                 break
         if kept:
@@ -283,7 +267,7 @@ class _Writer:
         elif vr in TEXT_VRS and self._echoes_identity(span):
             self._text += element_head(tag, vr, 0)
         else:
-            self._kept(tag, vr, span)
+            self._copy(tag, vr, span)
 
     def _uids(self, tag: int, span: Span, *, kept: bool) -> None:
         values = self._read(span).decode("latin-1").strip("\0 ").split("\\")
@@ -307,27 +291,6 @@ class _Writer:
         if self._echoes is None:
             return False
         return span.length_bytes > MAXIMUM_ECHO_BYTES or self._echoes.search(self._read(span)) is not None
-
-    def _kept(self, tag: int, vr: str, span: Span) -> None:
-        padded = padded_length(span.length_bytes)
-        swapped = vr if self._big and UNIT_BYTES.get(vr, 1) > 1 else ""
-        if vr not in LONG and padded > MAXIMUM_SHORT_BYTES:
-            vr = "UN"  # PS3.5 §6.2.2
-        self._text += element_head(tag, vr, padded)
-        self._value(span, swapped)
-        if span.length_bytes % 2:
-            self._text += b" " if vr in SPACE_PADDED else b"\0"
-
-    def _value(self, span: Span, swapped: str) -> None:
-        if span.length_bytes > INLINE_BYTES:
-            self._flush()
-            self._pieces.append(StoredValue(span, swapped))
-        else:
-            value = self._read(span)
-            self._text += little_endian(value, swapped) if swapped else value
-
-    def _read(self, span: Span) -> bytes:
-        return bytes(self._data[span.offset : span.offset + span.length_bytes])
 
 
 def _pass_over_sequence(events: Iterator[Event]) -> None:

@@ -5,13 +5,13 @@ are there, and nothing is allocated by a length that the file claims.
 """
 
 import struct
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 from archive.dicom.dictionary import ImpliedVRs
 from archive.dicom.part10 import FileMeta, Limits, inflate, refuse
 from archive.errors import RefusedInstanceError
-from archive.instances import Buffer
+from archive.instances import Buffer, Span
 
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -230,3 +230,15 @@ class _Walker:
         if self._left < 0:
             raise self._too_many()
         return group << 16 | element, position + 8, length
+
+
+def outermost(events: Iterable[Event]) -> Iterator[tuple[int, str, Span]]:
+    """Tag, VR and value of the dataset's own elements that are neither sequences nor encapsulated."""
+    depth = 0
+    for tag, vr, offset, length in events:
+        if tag == SEQUENCE_END:
+            depth -= 1
+        elif vr == "SQ" or (vr and length == UNDEFINED):
+            depth += 1
+        elif not depth and vr:
+            yield tag, vr, Span(offset, length)

@@ -6,11 +6,9 @@ reader finds frame n in fragment n. What compression takes from an image is said
 
 import struct
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from archive.dicom.elements import ITEM as ITEM_TAG
-from archive.dicom.elements import ITEM_END, PIXEL_DATA, SEQUENCE_END, UNDEFINED, Event, dataset_elements
+from archive.dicom.elements import PIXEL_DATA, UNDEFINED, dataset_elements, outermost
 from archive.dicom.explicit import (
     ITEM_HEAD,
     ITEM_TAIL,
@@ -161,22 +159,11 @@ def _kept_values(data: Buffer, meta: FileMeta, limits: Limits) -> dict[int, str]
     """Values of the dataset itself that the description of an approximation is made from."""
     dataset = dataset_elements(data, meta, limits)
     values: dict[int, str] = {}
-    for tag, span in _outermost(dataset.events):
+    for tag, _, span in outermost(dataset.events):
         if tag in KEPT_VALUES and span.length_bytes <= MAXIMUM_TEXT_BYTES:
             value = bytes(dataset.data[span.offset : span.offset + span.length_bytes])
             values[tag] = value.decode("latin-1").strip("\0 ")
     return values
-
-
-def _outermost(events: Iterator[Event]) -> Iterator[tuple[int, Span]]:
-    depth = 0
-    for tag, vr, offset, length in events:
-        if tag == SEQUENCE_END:
-            depth -= 1
-        elif vr == "SQ" or (length == UNDEFINED and tag not in (ITEM_TAG, ITEM_END)):
-            depth += 1
-        elif not depth:
-            yield tag, Span(offset, length)
 
 
 def _derivation(encoding: Encoding, uids: dict[int, str], values: dict[int, str]) -> _Derivation:

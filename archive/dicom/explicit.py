@@ -218,16 +218,50 @@ def short_element(tag: int, vr: str, value: bytes) -> bytes:
     return element_head(tag, vr, len(value)) + value
 
 
-class FileWriter:
-    """Turns the events of the stored dataset into pieces. `decoded`: what takes the place of the pixel data."""
+class PieceWriter:
+    """Copies values of a stored dataset into the pieces of a file in Explicit VR Little Endian."""
 
-    def __init__(self, data: Buffer, decoded: PixelFacts | None, *, big_endian: bool) -> None:
+    def __init__(self, data: Buffer, *, big_endian: bool) -> None:
         self.uids: dict[int, str] = {}
         self._data = data
-        self._decoded = decoded
         self._big = big_endian
         self._pieces: list[Piece] = []
         self._text = bytearray()
+
+    def _flush(self) -> None:
+        if self._text:
+            self._pieces.append(bytes(self._text))
+            self._text.clear()
+
+    def _read(self, span: Span) -> bytes:
+        return bytes(self._data[span.offset : span.offset + span.length_bytes])
+
+    def _copy(self, tag: int, vr: str, span: Span) -> None:
+        """The element as it is, but for its form."""
+        padded = padded_length(span.length_bytes)
+        swapped = vr if self._big and UNIT_BYTES.get(vr, 1) > 1 else ""
+        if vr not in LONG and padded > MAXIMUM_SHORT_BYTES:
+            vr = "UN"  # PS3.5 §6.2.2
+        self._text += element_head(tag, vr, padded)
+        self._copy_value(span, swapped)
+        if span.length_bytes % 2:
+            self._text += b" " if vr in SPACE_PADDED else b"\0"
+
+    def _copy_value(self, span: Span, swapped: str) -> None:
+        if span.length_bytes > INLINE_BYTES:
+            self._flush()
+            self._pieces.append(StoredValue(span, swapped))
+        else:
+            value = self._read(span)
+            self._text += little_endian(value, swapped) if swapped else value
+
+
+class FileWriter(PieceWriter):
+    """Turns the events of the stored dataset into pieces. `decoded`: what takes the place of the pixel data."""
+
+    def __init__(self, data: Buffer, decoded: PixelFacts | None, *, big_endian: bool) -> None:
+        super().__init__(data, big_endian=big_endian)
+        self._decoded = decoded
         self._replaced = image_pixel(decoded) if decoded is not None else {}
         self._pending = sorted(self._replaced)
         self._open: list[int] = []
@@ -253,11 +287,6 @@ class FileWriter:
         self._insert_before(1 << 32)
         self._flush()
         return self._pieces
-
-    def _flush(self) -> None:
-        if self._text:
-            self._pieces.append(bytes(self._text))
-            self._text.clear()
 
     def _insert_before(self, tag: int) -> None:
         while self._pending and self._pending[0] < tag:
@@ -287,21 +316,8 @@ class FileWriter:
                 return
             self._insert_before(tag)
             if tag in (SOP_CLASS_UID, SOP_INSTANCE_UID) and span.length_bytes <= 64:
-                value = bytes(self._data[span.offset : span.offset + span.length_bytes])
-                self.uids[tag] = value.decode("latin-1").strip("\0 ")
-        padded = padded_length(span.length_bytes)
-        swapped = vr if self._big and UNIT_BYTES.get(vr, 1) > 1 else ""
-        if vr not in LONG and padded > MAXIMUM_SHORT_BYTES:
-            vr = "UN"  # PS3.5 §6.2.2
-        self._text += element_head(tag, vr, padded)
-        if span.length_bytes <= INLINE_BYTES:
-            value = bytes(self._data[span.offset : span.offset + span.length_bytes])
-            self._text += little_endian(value, swapped) if swapped else value
-        else:
-            self._flush()
-            self._pieces.append(StoredValue(span, swapped))
-        if span.length_bytes % 2:
-            self._text += b" " if vr in SPACE_PADDED else b"\0"
+                self.uids[tag] = self._read(span).decode("latin-1").strip("\0 ")
+        self._copy(tag, vr, span)
 
     def _encapsulated(self, tag: int, events: Iterator[Event]) -> None:
         for fragment_tag, _, _, _ in events:

@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass
 
 from archive.dicom.charset import character_sets
-from archive.dicom.elements import UNDEFINED, dataset_elements
+from archive.dicom.elements import dataset_elements, outermost
 from archive.dicom.part10 import FileMeta, Limits, read_file_meta
 from archive.errors import RefusedInstanceError
 from archive.identifiers import is_uid
@@ -79,17 +79,12 @@ def _values(data: bytes, meta: FileMeta) -> dict[int, bytes]:
         plain = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[meta.dataset_offset :], HEAD_BYTES)
         data, meta = plain, FileMeta("1.2.840.10008.1.2.1", "", "", 0)
     values: dict[int, bytes] = {}
-    depth = 0
     elements = dataset_elements(data, meta, _LIMITS)
     try:
-        for tag, vr, offset, length in elements.events:
-            if tag == 0xFFFEE0DD:
-                depth -= 1
-            elif vr == "SQ" or (vr and length == UNDEFINED):
-                depth += 1
-            elif not depth and tag in _WANTED:
-                values.setdefault(tag, bytes(elements.data[offset : offset + length]))
-            if not depth and tag >= _LAST:
+        for tag, _, span in outermost(elements.events):
+            if tag in _WANTED:
+                values.setdefault(tag, bytes(elements.data[span.offset : span.offset + span.length_bytes]))
+            if tag >= _LAST:
                 break
     except RefusedInstanceError:
         pass  # cut off where the head ends, which is no fault of the file
