@@ -6,6 +6,7 @@ Bulk values stay where they lie: the plan names their spans. Pure.
 import base64
 import binascii
 import math
+import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ _TEXT = {"AE", "AS", "CS", "DA", "DT", "LO", "SH", "TM", "UC", "UI"} | _SINGLE_T
 _NUMBERS = {"FD": "d", "FL": "f", "SL": "i", "SS": "h", "SV": "q", "UL": "I", "US": "H", "UV": "Q"}
 _NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _NOT_OF_THE_DATASET = {0x0000, 0x0002}
+_TAG = re.compile(r"[0-9A-Fa-f]{8}", re.ASCII)
 _LEFT_OUT = {"00083002"}
 """Available Transfer Syntax UID speaks of the server the metadata came from."""
 
@@ -217,12 +219,9 @@ class _Writer:
 
 
 def _numbers_of(tag: str) -> tuple[int, int]:
-    try:
-        if len(tag) != 8:
-            raise ValueError
-        return int(tag[:4], 16), int(tag[4:], 16)
-    except ValueError:
-        raise RefusedInstanceError(CANNOT_UNDERSTAND, "A name in the metadata is no tag of eight digits.") from None
+    if _TAG.fullmatch(tag) is None:  # int() would take signs and underscores too
+        raise RefusedInstanceError(CANNOT_UNDERSTAND, "A name in the metadata is no tag of eight digits.")
+    return int(tag[:4], 16), int(tag[4:], 16)
 
 
 def _value(vr: str, entry: Mapping[str, Any]) -> bytes:

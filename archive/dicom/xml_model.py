@@ -108,7 +108,7 @@ def parse_xml(document: bytes) -> Json:
     parser.StartDoctypeDeclHandler = reader.doctype
     try:
         parser.Parse(document, True)
-    except expat.ExpatError:
+    except (expat.ExpatError, LookupError):  # the second is for an encoding that nobody knows
         raise BadRequestError("The XML metadata is not well-formed.") from None
     if reader.root is None:
         raise BadRequestError("The XML metadata is no Native DICOM Model (PS3.19 A.1).")
