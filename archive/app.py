@@ -5,7 +5,6 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from aiohttp import web
 
@@ -33,8 +32,15 @@ from archive.imports.parts import Parts
 from archive.imports.record import Quota
 from archive.index.known import Known
 from archive.ingest import Ingest
-from archive.jobs.scrub import Progress, Scrub, keep_scrubbing
+from archive.jobs.scrub import Scrub, keep_scrubbing
 from archive.opening import limits_of, open_store
+from archive.operations import health
+from archive.operations import routes as operations_routes
+from archive.operations.door import DOOR, Door, say_goodbye
+from archive.operations.figures import FiguresReader
+from archive.operations.limits import TURNSTILE, Turnstile, limits_middleware
+from archive.operations.metrics import METRICS, Metrics, setup_metrics
+from archive.operations.routes import OPERATIONS, Operations
 from archive.pages.problems import present_problem
 from archive.pages.rendering import PAGES, Pages
 from archive.pages.routes import routes as page_routes
@@ -52,7 +58,6 @@ from wado.pixels.cache import DerivedCache
 from wado.pixels.pool import PixelPool
 from wado.sources import PIXELS
 
-SCRUB_STATE: web.AppKey[Path] = web.AppKey("SCRUB_STATE", Path)
 DICOMWEB_ROOTS = ("/dicom-web", "/s/{share_id}/dicom-web", "/t/{ticket}/dicom-web")
 """For machines and staff with a token; for a share's session; for a ticket."""
 OTHER_SERVICES = ("workitems", "{npi:color-palettes|defined-procedure-protocols|hanging-protocols|implant-templates}")
@@ -71,9 +76,11 @@ def build_app(settings: Settings) -> web.Application:
     """The whole server on the settings' data; the database must have been migrated."""
     app = web.Application(client_max_size=1 << 20)
     setup_problems(app, present_problem)
+    setup_metrics(app, Metrics(settings.metrics_folder if settings.workers > 1 else None))
+    app[DOOR], app[TURNSTILE] = Door(trusted=frozenset(settings.trusted_proxies)), Turnstile()
+    app.on_response_prepare.append(say_goodbye)
     app.cleanup_ctx.append(_opened(settings))
     app[STRICT_ACCEPT] = settings.strict_accept
-    app[SCRUB_STATE] = settings.scrub_state
     app[NO_MATCH_IS_204] = settings.no_match_is_204
     app[PUBLIC_BASE] = settings.base_url
     app[TO_XML] = to_xml
@@ -87,7 +94,8 @@ def build_app(settings: Settings) -> web.Application:
     app.add_routes(archive.imports.routes.routes())
     app.add_routes(page_routes())
     app.add_routes(viewer_routes(settings.viewer_folder))
-    app.add_routes([web.get("/health/live", get_live), web.get("/health/ready", get_ready)])
+    app.add_routes(health.routes())
+    app.add_routes(operations_routes.routes())
     return app
 
 
@@ -114,19 +122,6 @@ async def refuse_service(request: web.Request) -> web.Response:
     """A service of PS3.18 that this server does not offer."""
     scope_of(request)
     raise UnsupportedServiceError("This server offers the Studies service; it has no worklist and no templates.")
-
-
-async def get_live(request: web.Request) -> web.Response:
-    """Whether the process answers at all."""
-    return web.json_response({"status": "live"})
-
-
-async def get_ready(request: web.Request) -> web.Response:
-    """Whether requests can be served: the database answers. Tells when all files were last read and what was found."""
-    await request.app[DATABASE].read(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one())
-    progress = await asyncio.to_thread(Progress.load, request.app[SCRUB_STATE])
-    scrub = {"completed": progress.completed_s, "damaged": len(progress.damaged)}
-    return web.json_response({"status": "ready", "scrub": scrub})
 
 
 def _share_of(total: int, processes: int) -> int:
@@ -201,6 +196,7 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
             app[INGEST] = ingest
             access = await stack.enter_async_context(open_access(database, access_settings(settings)))
             install(app, access)
+            app.middlewares.append(limits_middleware)
             quota = Quota(settings.patient_import_bytes, settings.patient_import_files)
             imports = Imports(
                 database, ingest, Parts(settings.imports_folder), access.audit, access.clock, access.forget, quota
@@ -234,6 +230,15 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
                     cache=cache,
                 )
             )
+            app[health.READINESS] = health.Readiness(database, app[STORE], settings.scrub_state)
+            app[OPERATIONS] = Operations(
+                FiguresReader(database, settings.database_path, settings.scrub_state, access.clock),
+                lambda: app[PIXELS].queued,
+                _version(),
+                frozenset(settings.metrics_open_to),
+            )
+            stack.callback(app[METRICS].close)
+            stack.push_async_callback(background.end, background.begin(lambda: operations_routes.keep_observing(app)))
             yield
 
     return opened

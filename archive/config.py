@@ -1,23 +1,35 @@
 """Settings, from a TOML file, the environment (LIGHTBOX_…) and the command line; later ones win."""
 
+import difflib
+import os
+import tomllib
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings.exceptions import SettingsError
+
+from archive.errors import BadRequestError
 
 GIB = 1 << 30
+
+
+PREFIX = "LIGHTBOX_"
 
 
 class Settings(BaseSettings):
     """All settings of a server. Each field's description is its row in the README's table."""
 
-    model_config = SettingsConfigDict(env_prefix="LIGHTBOX_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     data: Path = Field(Path("data"), description="Folder of the database and the files.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8042, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     workers: int = Field(1, ge=1, le=64, description="Server processes on the port.")
+    tls_certificate: Path | None = Field(None, description="Certificate with its chain (PEM): https without a proxy.")
+    tls_key: Path | None = Field(None, description="Its key (PEM); empty: in the file of the certificate.")
     public_base: str = Field("", description="The URL that people and viewers use, e.g. https://images.example.org.")
     site_name: str = Field("Lightbox", description="The name of the institution on pages and in messages.")
     instance_limit_bytes: int = Field(8 * GIB, ge=1 << 20, description="Largest single DICOM file taken.")
@@ -48,6 +60,7 @@ class Settings(BaseSettings):
     country_code: str = Field("", description="Country of telephone numbers written with a leading 0, such as +49.")
     quiet_s: float = Field(300.0, ge=0, description="A study is complete when no image has come for this long.")
     trusted_proxies: tuple[str, ...] = Field((), description="Addresses whose X-Forwarded-For is believed.")
+    metrics_open_to: tuple[str, ...] = Field((), description="Addresses that may read /metrics without a token.")
     key_file: Path | None = Field(None, description="Key that contacts are encrypted with. [data/secrets.key]")
     smtp_host: str = Field("", description="Mail server; empty: no mail is sent.")
     smtp_port: int = Field(587, ge=1, le=65535, description="Port of the mail server.")
@@ -110,6 +123,11 @@ class Settings(BaseSettings):
         return self.data / "lightbox.sqlite"
 
     @property
+    def metrics_folder(self) -> Path:
+        """Where several server processes leave their counts."""
+        return self.data / "metrics"
+
+    @property
     def key_path(self) -> Path:
         return self.key_file or self.data / "secrets.key"
 
@@ -141,7 +159,8 @@ class Settings(BaseSettings):
     def base_url(self) -> str:
         """`public_base`, or what a browser on this machine would use."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104 - compared, not bound
-        return self.public_base or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        scheme = "http" if self.tls_certificate is None else "https"
+        return self.public_base or f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @classmethod
     def settings_customise_sources(
@@ -158,10 +177,38 @@ class Settings(BaseSettings):
 def load_settings(toml_file: Path | None = None, **given: object) -> Settings:
     """Settings from all sources; `given` are the command line's and leave out what is None.
 
-    Raises pydantic.ValidationError, which names the key at fault.
+    Raises
+    ------
+    pydantic.ValidationError
+        Names the keys at fault; `describe_fault` says it in plain words.
+    BadRequestError
+        The file is no TOML, or the environment has a LIGHTBOX_… that is no setting.
     """
+    for name in sorted(os.environ):
+        key = name.removeprefix(PREFIX).lower()
+        if name.startswith(PREFIX) and key not in Settings.model_fields:
+            raise BadRequestError(f"{name} in the environment: {no_such_setting(key)}", parameter=name)
 
     class WithFile(Settings):
         model_config = SettingsConfigDict(toml_file=toml_file)
 
-    return WithFile(**{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]  # checked by pydantic
+    try:
+        return WithFile(**{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]  # checked by pydantic
+    except tomllib.TOMLDecodeError as error:
+        raise BadRequestError(f"The settings file is not TOML: {error}.", parameter="config") from error
+    except SettingsError as error:
+        raise BadRequestError(f"The environment: {error}; lists and tables are written as JSON.") from error
+
+
+def describe_fault(fault: ErrorDetails) -> str:
+    """What is wrong with a setting, for whoever wrote it; the value itself may be a secret and is not repeated."""
+    key = ".".join(map(str, fault["loc"])) or "settings"
+    if fault["type"] == "extra_forbidden":
+        return f"setting {key}: {no_such_setting(key)}"
+    return f"setting {key}: {fault['msg'].removeprefix('Value error, ')}"
+
+
+def no_such_setting(key: str) -> str:
+    """That a key is unknown, and the one that was probably meant."""
+    near = difflib.get_close_matches(key, Settings.model_fields, n=1)
+    return f"there is no such setting{f'; did you mean {near[0]}?' if near else '; see the table in the README.'}"

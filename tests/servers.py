@@ -32,10 +32,11 @@ class Server:
     data: Path
     port: int
     process: subprocess.Popen[bytes]
+    scheme: str = "http"
 
     @property
     def base(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     @property
     def dicomweb(self) -> str:
@@ -64,14 +65,14 @@ def lightbox(*arguments: str) -> str:
     return done.stdout
 
 
-def start_server(data: Path, *options: str) -> Server:
+def start_server(data: Path, *options: str, scheme: str = "http") -> Server:
     """Start a server on `data` and wait until it is ready."""
     port = free_port()
     command = [sys.executable, "-m", "archive.cli", "serve", "--data", str(data), "--port", str(port), *options]
     log = (data.parent / f"{data.name}.log").open("ab")
     process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
     log.close()
-    server = Server(data, port, process)
+    server = Server(data, port, process, scheme)
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline:
         assert process.poll() is None, f"The server ended: {(data.parent / f'{data.name}.log').read_text()}"

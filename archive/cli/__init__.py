@@ -8,6 +8,7 @@ from types import MappingProxyType
 import typer
 from pydantic import ValidationError
 
+from archive.config import describe_fault
 from archive.errors import LightboxError
 
 PRIVATE = 0o077
@@ -29,6 +30,8 @@ COMMANDS = MappingProxyType(
         "staff": "staff:members",
         "audit": "staff:audit",
         "viewer": "viewer:viewer",
+        "deployment": "deployment:deployment",
+        "sbom": "sbom:sbom",
     }
 )
 """Where each command is. Only the called command's module is imported: a token should not wait for codecs."""
@@ -66,5 +69,5 @@ def main() -> None:
         sys.exit(1)
     except ValidationError as error:
         for fault in error.errors():
-            print(f"lightbox: setting {'.'.join(map(str, fault['loc']))}: {fault['msg']}", file=sys.stderr)
+            print(f"lightbox: {describe_fault(fault)}", file=sys.stderr)
         sys.exit(2)

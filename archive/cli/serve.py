@@ -11,18 +11,19 @@ from typing import Annotated
 
 import structlog
 import typer
-import uvloop
-from aiohttp import web
 from structlog.typing import EventDict
 
 from archive.app import build_app
+from archive.cli.certificate import certificate_of
 from archive.cli.options import DEFAULT_DATA, DataOption
+from archive.cli.serving import Ending, Serving, listen, restart_in_place, serve_until_told
 from archive.cli.workers import Workers
 from archive.config import Settings, load_settings
 from archive.database.engine import migrate
 from archive.dicomweb.problems import describe_error
 from archive.errors import LightboxError
 from archive.opening import open_store
+from archive.operations.metrics import clear_folder
 
 SHUTDOWN_S = 30
 """Answers that are under way when the server is told to stop have this long to finish."""
@@ -55,19 +56,14 @@ def run_server(settings: Settings, announce: Callable[[], None] = lambda: None) 
         migrate(settings.database_path)
         announce()
         if settings.workers > 1:
+            clear_folder(settings.metrics_folder)
             Workers(settings, SHUTDOWN_S).run()
-        else:
-            uvloop.install()
-            web.run_app(
-                build_app(settings),
-                host=settings.host,
-                port=settings.port,
-                print=None,
-                access_log=None,
-                # aiohttp closes a connection when this has passed without a whole head, however its bytes trickle in.
-                keepalive_timeout=settings.idle_timeout_s,
-                shutdown_timeout=SHUTDOWN_S,
-            )
+            return
+        listener = listen(settings.host, settings.port)
+        serving = Serving(listener, certificate_of(settings), SHUTDOWN_S, settings.idle_timeout_s)
+        ending = serve_until_told(lambda: build_app(settings), serving)
+    if ending is Ending.RESTART:
+        restart_in_place(listener)
 
 
 @contextmanager

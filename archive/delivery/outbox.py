@@ -201,6 +201,13 @@ def states(connection: sa.Connection, about: str) -> list[MessageState]:
     ]
 
 
+def count_messages(connection: sa.Connection) -> dict[str, int]:
+    """How many messages are in each state."""
+    rows = connection.execute(sa.select(messages.c.state, sa.func.count()).group_by(messages.c.state))
+    found = {row[0]: row[1] for row in rows}
+    return {str(state): found.get(state, 0) for state in State}
+
+
 def withdraw(connection: sa.Connection, about: str, now_ms: int) -> None:
     """What waits about a request or share is not sent any more."""
     connection.execute(

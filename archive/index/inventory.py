@@ -4,8 +4,18 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from archive.database.index_tables import deleted_instances, instances, series, studies
+from archive.database.index_tables import deleted_instances, index_totals, instances, series, studies
 from archive.identifiers import Digest
+
+NEWEST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """How much the index holds."""
+
+    studies: int
+    instances: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +52,21 @@ def find_miscounted(connection: sa.Connection) -> int:
     wrong_series = sa.select(sa.func.count()).select_from(series).where(series.c.instance_count != in_series)
     wrong_studies = sa.select(sa.func.count()).select_from(studies).where(studies.c.instance_count != in_study)
     return connection.execute(wrong_series).scalar_one() + connection.execute(wrong_studies).scalar_one()
+
+
+def count_stored(connection: sa.Connection) -> Stored:
+    """How much is stored, copies for shares among it."""
+    row = connection.execute(sa.select(index_totals.c.study_count, index_totals.c.instance_count)).one()
+    return Stored(row.study_count, row.instance_count)
+
+
+def add_lengths(connection: sa.Connection) -> int:
+    """The bytes of all instances; reads every row."""
+    query = sa.select(sa.func.coalesce(sa.func.sum(instances.c.length_bytes), 0))
+    return int(connection.execute(query).scalar_one())
+
+
+def find_newest_blobs(connection: sa.Connection) -> list[Digest]:
+    """The blobs of the instances that were stored last."""
+    query = sa.select(instances.c.digest).order_by(instances.c.id.desc()).limit(NEWEST)
+    return [Digest(digest) for digest in connection.execute(query).scalars()]

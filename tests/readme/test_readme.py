@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from archive.cli import build
 from archive.config import Settings
+from archive.operations.limits import table
 
 README = (ROOT / "README.md").read_text()
 
@@ -27,9 +28,16 @@ def test_the_settings_table_is_the_code_s_own() -> None:
 
 
 def test_every_lightbox_command_in_the_readme_exists_and_has_help_with_an_example() -> None:
-    commands = set(re.findall(r"\.venv/bin/lightbox ((?:token|share|viewer|staff|audit|backup) [a-z]+|[a-z]+)", README))
+    commands = set(
+        re.findall(r"\.venv/bin/lightbox ((?:deployment|token|share|viewer|staff|audit|backup) [a-z]+|[a-z]+)", README)
+    )
     assert {"serve", "import", "verify", "token create", "share create"} <= commands
     for command in commands:
         words = command.split()
         shown = CliRunner().invoke(build(words), [*words, "--help"])
         assert "Example:" in shown.output, command
+
+
+def test_the_table_of_limits_is_the_code_s_own() -> None:
+    written = README.split("<!-- limits -->\n", 1)[1].split("\n<!-- /limits -->", 1)[0]
+    assert written == table()

@@ -122,6 +122,11 @@ class PixelPool:
         if self._sweep is not None:
             await self._sweep
 
+    @property
+    def queued(self) -> int:
+        """How much work waits for a worker."""
+        return len(self._queue)
+
     async def native_frame(self, source: FrameSource, frame_index: int) -> bytes:
         """A frame (0-based) as native little endian bytes, as `transcode.native_frame` gives them.
 
