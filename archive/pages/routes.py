@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from archive.pages import admin, desk, importing, patient, recipient
+from archive.pages import admin, desk, importing, patient, recipient, status
 from archive.pages.rendering import get_robots, get_static
 
 
@@ -15,4 +15,5 @@ def routes() -> list[web.RouteDef]:
         *desk.routes(),
         *importing.routes(),
         *admin.routes(),
+        *status.routes(),
     ]

@@ -20,9 +20,14 @@ from archive.delivery.sms import SmsSettings
 from archive.dicomweb.problems import setup_problems
 from archive.identifiers import StudyUID
 from archive.instances import FrameIndex, FrameLayout
+from archive.operations.door import DOOR, Door
+from archive.operations.figures import FiguresReader
+from archive.operations.health import READINESS, Readiness
+from archive.operations.routes import OPERATIONS, Operations
 from archive.pages.problems import present_problem
 from archive.pages.rendering import PAGES, Pages
 from archive.pages.routes import routes as page_routes
+from archive.store.memory import MemoryStore
 from auth import routes as auth_routes
 from auth.access import Access, AccessSettings, open_access, scope_of
 from auth.factors import Passwords
@@ -133,6 +138,10 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         app = web.Application()
         setup_problems(app, present_problem)
         install(app, access)
+        app[DOOR] = Door()
+        app[READINESS] = Readiness(database, MemoryStore(tmp_path / "store"), tmp_path / "scrub.json")
+        figures = FiguresReader(database, path, tmp_path / "scrub.json", access.clock)
+        app[OPERATIONS] = Operations(figures, lambda: 0, "1.0")
         app[PAGES] = Pages("St. Elsewhere Hospital", "+49 30 123456")
         app.add_routes(page_routes())
         app.add_routes(auth_routes.routes())

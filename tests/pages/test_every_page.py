@@ -60,6 +60,7 @@ class Scene:
             "desk": "/desk",
             **{f"desk-request-{state}": f"/desk/requests/{one}" for state, one in self.requests.items()},
             "admin": "/admin",
+            "status": "/admin/status",
             **{f"owner-{state}": f"/o/{self.requests[state]}/home" for state in ("matched", "waiting", "report")},
             "images": f"/s/{shares['link']}/images",
             "images-report-only": f"/s/{shares['report']}/images",
