@@ -24,6 +24,7 @@ from wado.finding import negotiation_of, require_instance, require_instances
 from wado.handing import HANDED, hand_over
 from wado.offers import DICOM, ZIP, object_offers
 
+BESIDE_FILES = (bulk_offer(), ZIP_OFFER)
 SOME_MISSING = "Some of the instances cannot be given in an acceptable transfer syntax."
 
 
@@ -54,8 +55,9 @@ async def _retrieve(
     request: web.Request, instances: Sequence[Instance], target: StudyTarget | SeriesTarget | InstanceTarget
 ) -> web.StreamResponse:
     single = isinstance(target, InstanceTarget)
-    each = [[*object_offers(instance, single=single), bulk_offer(), ZIP_OFFER] for instance in instances]
-    chosen = negotiation_of(request).choose_each(each)
+    chosen = negotiation_of(request).choose_each(
+        object_offers(instance, single=single, beside=BESIDE_FILES) for instance in instances
+    )
     pairs = [(instance, offer) for instance, offer in zip(instances, chosen, strict=True) if offer is not None]
     if pairs[0][1].media_type == ZIP:
         return await send_zip(request, instances, target.path())

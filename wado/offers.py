@@ -5,6 +5,7 @@ The default of each resource category comes first. What can be made of what is t
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 from archive.dicomweb.media_types import EXPLICIT_VR_LE, MEDIA_TYPE_OF_SYNTAX, Offer
 from archive.instances import FrameLayout, Instance, PixelFacts
@@ -48,38 +49,36 @@ def _frame_offers(stored: str, pixels: PixelFacts) -> tuple[Offer, ...]:
     return tuple(offers)
 
 
-def object_offers(instance: Instance, *, single: bool) -> list[Offer]:
-    """Representations of a whole instance as DICOM files; `single` where the request names one instance."""
-    stored = instance.transfer_syntax_uid
+class _Form(NamedTuple):
+    """All that decides what an instance can be given as."""
+
+    stored: str
+    pixels: PixelFacts | None
+    layout: FrameLayout
+    single: bool
+
+
+def object_offers(instance: Instance, *, single: bool, beside: tuple[Offer, ...] = ()) -> tuple[Offer, ...]:
+    """Representations of a whole instance as DICOM files, then what is `beside` them.
+
+    `single` where the request names one instance. Instances of one form have the very same tuple: whoever chooses for
+    a whole study needs to look at each form once.
+    """
+    form = _Form(instance.transfer_syntax_uid, instance.pixels, instance.frames.layout, single)
+    return _object_offers(form, beside)
+
+
+@lru_cache(maxsize=1024)
+def _object_offers(form: _Form, beside: tuple[Offer, ...]) -> tuple[Offer, ...]:
+    stored, pixels, layout, single = form
     syntaxes = [(stored, AS_STORED)]
-    if stored != EXPLICIT_VR_LE and is_expressible(instance):
+    targets = () if pixels is None or layout in (FrameLayout.NONE, FrameLayout.WHOLE) else targets_of(stored, pixels)
+    if stored != EXPLICIT_VR_LE and (stored in NATIVE_SYNTAXES or pixels is None or EXPLICIT_VR_LE in targets):
         syntaxes.insert(0, (EXPLICIT_VR_LE, DECODED))
-    syntaxes += [(target, ENCODED) for target in _encoded_syntaxes(instance)]
-    offers = []
-    for syntax, rank in syntaxes:
-        stands_in = syntax == stored and instance.frames.layout is FrameLayout.WHOLE
-        offers.append(Offer(DICOM, syntax, multipart=True, rank=rank, stands_in=stands_in))
-        if single:
-            offers.append(Offer(DICOM, syntax, multipart=False, rank=rank, stands_in=stands_in))
-    return offers
-
-
-def _encoded_syntaxes(instance: Instance) -> list[str]:
-    """Syntaxes that all frames of the instance can be encoded in."""
-    if instance.pixels is None or instance.frames.layout in (FrameLayout.NONE, FrameLayout.WHOLE):
-        return []
-    stored = instance.transfer_syntax_uid
-    return [target for target in _targets(stored, instance.pixels) if target not in (EXPLICIT_VR_LE, stored)]
-
-
-_targets = lru_cache(maxsize=1024)(targets_of)
-
-
-def is_expressible(instance: Instance) -> bool:
-    """Whether the instance can be given in Explicit VR Little Endian."""
-    if instance.transfer_syntax_uid in NATIVE_SYNTAXES:
-        return True
-    if instance.pixels is None:
-        return True
-    whole = instance.frames.layout in (FrameLayout.NONE, FrameLayout.WHOLE)
-    return not whole and EXPLICIT_VR_LE in targets_of(instance.transfer_syntax_uid, instance.pixels)
+    syntaxes += [(target, ENCODED) for target in targets if target not in (EXPLICIT_VR_LE, stored)]
+    files = (
+        Offer(DICOM, syntax, multipart=multipart, rank=rank, stands_in=syntax == stored and layout is FrameLayout.WHOLE)
+        for syntax, rank in syntaxes
+        for multipart in ((True, False) if single else (True,))
+    )
+    return (*files, *beside)

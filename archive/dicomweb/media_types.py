@@ -333,10 +333,11 @@ class Negotiation:
         """The best offer for each of several instances that travel in one answer (C15).
 
         All have one media type and one form; the transfer syntax is chosen for each. None where an instance has no
-        acceptable form. Raises NotAcceptableError when none has one.
+        acceptable form. Raises NotAcceptableError when none has one. The very same offers are looked at once.
         """
         each = list(offers_of_each)
-        found = [self.choices(offers) for offers in each]
+        choices_of = {key: self.choices(offers) for key, offers in {id(offers): offers for offers in each}.items()}
+        found = [choices_of[id(offers)] for offers in each]
         coverage: dict[tuple[str, bool], int] = {}
         for choices in found:
             for form in dict.fromkeys(_form(offer) for offer in choices):
