@@ -231,6 +231,7 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
                 )
             )
             app[health.READINESS] = health.Readiness(database, app[STORE], settings.scrub_state)
+            stack.push_async_callback(app[health.READINESS].close)
             app[OPERATIONS] = Operations(
                 FiguresReader(database, settings.database_path, settings.scrub_state, access.clock),
                 lambda: app[PIXELS].queued,

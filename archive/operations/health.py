@@ -1,7 +1,9 @@
 """`/health/live`, `/health/ready`: whether the process answers, and whether it can do its work."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
@@ -16,29 +18,50 @@ from archive.store.contract import Store
 PROBE_S = 5.0
 """A disk or a database that has not answered by then counts as one that does not."""
 KEPT_S = 1.0
+STALE_S = 5.0
+"""What was found is told for so long while somebody looks anew: whoever asks does not wait for a disk that is busy."""
 GOOD = "ok"
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Each part, and "ok" or what is wrong with it.
+
+    `scrub`: when all files had last been read, in seconds since 1970, and how many damaged ones were found.
+    """
+
+    parts: Mapping[str, str]
+    scrub: Mapping[str, float]
+
+
 class Readiness:
-    """Tries the database and the store; remembers what it found for a second."""
+    """Tries the database and the store, at most once a second, and remembers what it found."""
 
     def __init__(self, database: Database, store: Store, scrub_state: Path) -> None:
         self._database, self._store, self._scrub_state = database, store, scrub_state
-        self._lock = asyncio.Lock()
-        self._kept: tuple[float, dict[str, str]] | None = None
+        self._found: tuple[float, Found] | None = None
+        self._looking: asyncio.Task[Found] | None = None
 
-    async def look(self) -> dict[str, str]:
-        """Each part, and "ok" or what is wrong with it."""
-        async with self._lock:
-            now_s = asyncio.get_running_loop().time()
-            if self._kept is None or now_s - self._kept[0] > KEPT_S:
-                self._kept = (now_s, await self._look())
-            return self._kept[1]
+    async def look(self) -> Found:
+        """What was found at most `STALE_S` ago."""
+        age_s = asyncio.get_running_loop().time() - self._found[0] if self._found is not None else math.inf
+        if age_s > KEPT_S and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._look_anew())
+        if self._found is not None and age_s <= STALE_S:
+            return self._found[1]
+        assert self._looking is not None
+        return await asyncio.shield(self._looking)
 
-    async def scrub(self) -> dict[str, float]:
-        """When all files had last been read (seconds since 1970), and how many damaged ones were found."""
+    async def close(self) -> None:
+        if self._looking is not None:
+            await asyncio.wait([self._looking])
+
+    async def _look_anew(self) -> Found:
         progress = await asyncio.to_thread(Progress.load, self._scrub_state)
-        return {"completed": progress.completed_s, "damaged": len(progress.damaged)}
+        scrub = {"completed": progress.completed_s, "damaged": len(progress.damaged)}
+        found = Found(await self._look(), scrub)
+        self._found = (asyncio.get_running_loop().time(), found)
+        return found
 
     async def _look(self) -> dict[str, str]:
         return {
@@ -82,10 +105,9 @@ async def get_live(request: web.Request) -> web.Response:
 
 async def get_ready(request: web.Request) -> web.Response:
     """Whether requests can be served; 503 and what is wrong where they cannot."""
-    readiness = request.app[READINESS]
-    parts = await readiness.look()
-    is_ready = set(parts.values()) == {GOOD}
-    body = {"status": "ready" if is_ready else "not ready", **parts, "scrub": await readiness.scrub()}
+    found = await request.app[READINESS].look()
+    is_ready = set(found.parts.values()) == {GOOD}
+    body = {"status": "ready" if is_ready else "not ready", **found.parts, "scrub": dict(found.scrub)}
     return web.json_response(body, status=200 if is_ready else 503)
 
 
