@@ -4,19 +4,21 @@ from archive.config import Settings
 from archive.dicom.coercion import Coercion, by_tag
 from archive.ingest import IngestLimits
 from archive.store.contract import Store
+from archive.store.derived import Derived
 from archive.store.files import FileStore
 from archive.store.objects import Bucket, ObjectStore
 
 
 def open_store(settings: Settings) -> Store:
     """The bucket that the settings name, or the folder."""
+    derived = Derived((settings.derived_folder,))
     if not settings.store_url:
-        return FileStore(settings.store_folder)
+        return FileStore(settings.store_folder, derived)
     secret = settings.store_secret_key.get_secret_value()
     bucket = Bucket(
         settings.store_url, settings.store_endpoint, settings.store_region, settings.store_access_key, secret
     )
-    return ObjectStore(bucket, settings.store_folder, settings.store_cache_bytes)
+    return ObjectStore(bucket, settings.store_folder, settings.store_cache_bytes, derived)
 
 
 def limits_of(settings: Settings) -> IngestLimits:

@@ -122,6 +122,7 @@ async def purge_all(database: Database, store: Store, chain: Chain | None, befor
     """Forget what was deleted before a time, and remove the blobs that nothing names any more."""
 
     def remove(digest: Digest) -> None:
+        store.remove_derived(digest)
         try:
             is_old = store.written_s(digest) < time.time() - YOUNGEST_S
         except StoreError:

@@ -67,7 +67,10 @@ class Store(Protocol):
         """Set a damaged blob aside: it is no longer served, and not deleted."""
 
     def remove(self, digest: Digest) -> None:
-        """Delete a blob that nothing names any more; harmless if it is not there."""
+        """Delete a blob that nothing names any more, and what was made of it; harmless if it is not there."""
+
+    def remove_derived(self, digest: Digest) -> None:
+        """Delete what was made of a blob, such as pictures and frames in other syntaxes."""
 
     def digests(self) -> Iterator[Digest]:
         """Every blob that is there, in no particular order."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from archive.errors import StorageFullError, StoreError, StoreUnreachableError
 from archive.identifiers import Digest, parse_digest
 from archive.instances import Buffer, Span
+from archive.store.derived import Derived
 
 CHECK_BLOCK_BYTES = 1 << 20
 OUT_OF_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -23,7 +24,8 @@ class FileStore:
 
     quick_bytes = 1 << 20
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, derived: Derived = Derived()) -> None:  # noqa: B008 - frozen
+        self._derived = derived
         self._blobs = folder / "blobs"
         self._blobs_text = str(self._blobs)
         self._drafts = folder / "drafts"
@@ -119,10 +121,14 @@ class FileStore:
             return False
 
     def remove(self, digest: Digest) -> None:
+        self.remove_derived(digest)
         place = self._place(digest)
         place.unlink(missing_ok=True)
         if place.parent.is_dir():
             _sync_folder(place.parent)
+
+    def remove_derived(self, digest: Digest) -> None:
+        self._derived.remove(digest)
 
     def digests(self) -> Iterator[Digest]:
         for folder in sorted(self._blobs.iterdir()):

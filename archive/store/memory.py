@@ -65,6 +65,9 @@ class MemoryStore:
     def remove(self, digest: Digest) -> None:
         self._blobs.pop(digest, None)
 
+    def remove_derived(self, digest: Digest) -> None:
+        pass
+
     def digests(self) -> Iterator[Digest]:
         yield from sorted(self._blobs)
 

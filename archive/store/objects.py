@@ -21,6 +21,7 @@ from obstore.store import S3Store
 from archive.errors import StoreError, StoreUnreachableError
 from archive.identifiers import Digest, parse_digest
 from archive.instances import Buffer, Span
+from archive.store.derived import Derived
 from archive.store.files import FileDraft, clear_dead_drafts, mapped
 from archive.store.object_cache import BlobCache
 
@@ -65,7 +66,14 @@ class ObjectStore:
 
     quick_bytes = 0
 
-    def __init__(self, bucket: Bucket, folder: Path, cache_limit_bytes: int) -> None:
+    def __init__(
+        self,
+        bucket: Bucket,
+        folder: Path,
+        cache_limit_bytes: int,
+        derived: Derived = Derived(),  # noqa: B008 - frozen
+    ) -> None:
+        self._derived = derived
         self._objects = bucket.open()
         self._drafts = folder / "drafts"
         self._drafts.mkdir(parents=True, exist_ok=True)
@@ -143,9 +151,13 @@ class ObjectStore:
         self.remove(digest)
 
     def remove(self, digest: Digest) -> None:
+        self.remove_derived(digest)
         self._cache.drop(digest)
         with suppress(NotFoundError, FileNotFoundError), _faults_are_told(missing=False):
             obstore.delete(self._objects, _key(digest))
+
+    def remove_derived(self, digest: Digest) -> None:
+        self._derived.remove(digest)
 
     def digests(self) -> Iterator[Digest]:
         with _faults_are_told():

@@ -13,6 +13,7 @@ from archive.errors import StoreError, StoreUnreachableError
 from archive.identifiers import Digest
 from archive.instances import Span
 from archive.store.contract import Store
+from archive.store.derived import Derived
 from archive.store.files import FileStore
 from archive.store.memory import MemoryStore
 from archive.store.objects import Bucket, ObjectStore
@@ -209,3 +210,18 @@ def test_a_fault_that_says_nothing_of_the_bytes_is_no_damage(tmp_path: Path) -> 
         store.quarantine(digest)
     with pytest.raises(StoreError, match="missing"):
         store.check(digest)
+
+
+def test_what_was_made_of_a_blob_goes_with_it_and_of_no_other(tmp_path: Path) -> None:
+    folder = tmp_path / "derived"
+    store = FileStore(tmp_path / "store", Derived((folder, tmp_path / "not there")))
+    kept, gone = keep(store, b"one"), keep(store, b"two")
+    for digest in (kept, gone):
+        place = folder / digest[:2] / digest
+        place.mkdir(parents=True)
+        (place / "picture").write_bytes(b"a face")
+    store.remove(gone)
+    assert [path.parent.name for path in folder.rglob("picture")] == [kept]
+    store.remove_derived(kept)
+    assert not list(folder.rglob("picture"))
+    assert store.read(kept, Span(0, 3)) == b"one"
