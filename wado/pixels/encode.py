@@ -132,9 +132,10 @@ def _jpeg_2000(array: Samples, facts: PixelFacts) -> Coded:
     )
 
 
-def _high_throughput(array: Samples, facts: PixelFacts, *, by_resolution: bool = False) -> Coded:
-    """OpenJPH writes the container's depth, 8 or 16, as precision; the dataset's Bits Stored is put in its place.
+def _high_throughput(array: Samples, facts: PixelFacts) -> Coded:
+    """HTJ2K Lossless RPCL (PS3.5 A.4.12), which is HTJ2K Lossless too: a client may stop at a lower resolution.
 
+    OpenJPH writes the container's depth, 8 or 16, as precision; the dataset's Bits Stored is put in its place.
     A depth may be put in its place when the samples are centred as that depth says. So unsigned samples are given as
     signed ones, less half their range, which is the level shift that a decoder adds again (T.800 §G.1.2).
     """
@@ -142,11 +143,11 @@ def _high_throughput(array: Samples, facts: PixelFacts, *, by_resolution: bool =
     planes = array if colour or array.ndim == 2 else array.transpose(2, 0, 1)
     depth = 8 * array.dtype.itemsize
     if facts.bits_stored == depth:
-        return _htj2k(planes, colour, by_resolution)
+        return _htj2k(planes, colour)
     if not facts.pixel_representation:
         half = array.dtype.type(1 << (facts.bits_stored - 1))
         planes = (planes - half).view(np.dtype(f"i{array.dtype.itemsize}"))
-    frame = bytearray(_htj2k(planes, colour, by_resolution))
+    frame = bytearray(_htj2k(planes, colour))
     for component in range(facts.samples_per_pixel):
         position = _SSIZ + 3 * component
         if frame[position] != _SIGNED | (depth - 1):
@@ -155,20 +156,16 @@ def _high_throughput(array: Samples, facts: PixelFacts, *, by_resolution: bool =
     return bytes(frame)
 
 
-def _htj2k(planes: Samples, colour: bool, by_resolution: bool) -> Coded:
+def _htj2k(planes: Samples, colour: bool) -> Coded:
+    """By resolution, with the lengths of its parts."""
     return imagecodecs.htj2k_encode(
         np.ascontiguousarray(planes),
         reversible=True,
         rgb=colour,
         planar=planes.ndim == 3 and not colour,
-        tlm=by_resolution,
-        tilepart=imagecodecs.HTJ2K.TILEPART.RESOLUTIONS if by_resolution else None,
+        tlm=True,
+        tilepart=imagecodecs.HTJ2K.TILEPART.RESOLUTIONS,
     )
-
-
-def _high_throughput_rpcl(array: Samples, facts: PixelFacts) -> Coded:
-    """Resolution first, with tile-part lengths, so that a client may stop early (PS3.5 A.4.12)."""
-    return _high_throughput(array, facts, by_resolution=True)
 
 
 def _xl(array: Samples, facts: PixelFacts) -> Coded:
@@ -191,7 +188,7 @@ _ENCODERS: Mapping[str, Callable[[Samples, PixelFacts], Coded]] = MappingProxyTy
         JPEG_LS: _jpeg_ls,
         JPEG_2000_LOSSLESS: _jpeg_2000,
         HTJ2K_LOSSLESS: _high_throughput,
-        HTJ2K_LOSSLESS_RPCL: _high_throughput_rpcl,
+        HTJ2K_LOSSLESS_RPCL: _high_throughput,
         JPEG_XL_LOSSLESS: _xl,
     }
 )
