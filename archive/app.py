@@ -53,10 +53,12 @@ from auth.without_name import Copies
 from stow.parts import StowLimits
 from wado.ahead import FORESIGHT, Foresight
 from wado.bundle import PREPARED_AT_ONCE, PREPARING
+from wado.copying import keep_copying
 from wado.handing import HANDED, HandedFiles
 from wado.pixels.cache import DerivedCache
+from wado.pixels.copies import FrameCopies
 from wado.pixels.pool import PixelPool
-from wado.sources import PIXELS
+from wado.sources import COPIES, PIXELS
 
 DICOMWEB_ROOTS = ("/dicom-web", "/s/{share_id}/dicom-web", "/t/{ticket}/dicom-web")
 """For machines and staff with a token; for a share's session; for a ticket."""
@@ -202,16 +204,19 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
                 database, ingest, Parts(settings.imports_folder), access.audit, access.clock, access.forget, quota
             )
             app[archive.imports.routes.IMPORTS] = imports
-            copies = Copies(database, app[STORE], ingest, app[KNOWN].forget)
+            nameless = Copies(database, app[STORE], ingest, app[KNOWN].forget)
             upkeep: dict[str, background.Work] = {
                 "purging": lambda: stow.deletion.keep_purging(database, app[STORE], settings.undo_days * 86_400),
                 "imports": lambda: keep_tidy(imports),
-                "copies": lambda: copies.keep(access.clock),
+                "copies": lambda: nameless.keep(access.clock),
                 "completeness": lambda: keep_checking(database, access.clock, int(settings.quiet_s * 1000)),
             }
             if settings.scrub_days:
                 scrub = Scrub(database, app[STORE], settings.scrub_state)
                 upkeep["scrub"] = lambda: keep_scrubbing(scrub, settings.scrub_days)
+            copies = app[COPIES] = FrameCopies(settings.copies_folder, settings.copies_limit_bytes)
+            if settings.copy_frames:
+                upkeep["copying"] = lambda: keep_copying(database, app[STORE], copies, settings.frame_timeout_s)
             settings.locks_folder.mkdir(exist_ok=True)
             for name, work in upkeep.items():
                 task = background.begin(work, settings.locks_folder / name)

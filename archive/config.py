@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     frame_timeout_s: float = Field(20.0, gt=0, description="Longest time to decode one frame.")
     codec_queue_limit: int = Field(256, ge=1, description="Frames that may wait for a decoder before 503.")
     derived_limit_bytes: int = Field(4 * GIB, ge=0, description="Size of the cache of decoded and rendered frames.")
+    copy_frames: bool = Field(False, description="Copy each new frame to lossless HTJ2K after storing: for slow lines.")
+    copies_limit_bytes: int = Field(16 * GIB, ge=0, description="Size of the folder of such copies, `data`/copies.")
     store_url: str = Field("", description="Bucket of the files: s3://bucket/prefix. Empty: the folder `data`/store.")
     store_endpoint: str = Field("", description="Address of the S3 server; empty is Amazon's.")
     store_region: str = Field("us-east-1", description="Region of the bucket.")
@@ -146,6 +148,10 @@ class Settings(BaseSettings):
     @property
     def derived_folder(self) -> Path:
         return self.data / "derived"
+
+    @property
+    def copies_folder(self) -> Path:
+        return self.data / "copies"
 
     @property
     def imports_folder(self) -> Path:

@@ -26,6 +26,7 @@ from archive.dicom.part10 import Limits
 from archive.errors import PayloadTooLargeError, RefusedInstanceError, StoreError, StoreUnreachableError
 from archive.identifiers import Digest, StudyUID
 from archive.index.inventory import is_named
+from archive.index.uncopied import note_uncopied
 from archive.index.writer import NewInstance, Outcome, add_instances
 from archive.instances import Buffer, ParsedInstance, StoredInstance
 from archive.store.contract import Draft, Store
@@ -44,11 +45,15 @@ PROCESSING_FAILURE = 0x0110
 
 @dataclass(frozen=True, slots=True)
 class IngestLimits:
-    """What one instance may be; `parsing` bounds what reading it may cost. `coercion` is what is changed in each."""
+    """What one instance may be; `parsing` bounds what reading it may cost. `coercion` is what is changed in each.
+
+    `notes_uncopied`: each new image is noted in the index as one whose frames are to be copied to HTJ2K.
+    """
 
     instance_bytes: int = 8 << 30
     parsing: Limits = field(default_factory=Limits)
     coercion: Coercion = field(default_factory=Coercion)
+    notes_uncopied: bool = False
 
 
 Told = tuple[NewInstance, Event | None]
@@ -174,6 +179,8 @@ class Ingest:
         gone = RefusedInstanceError(PROCESSING_FAILURE, "The bytes were swept away before they were indexed.")
         outcomes = [next(added) if is_there else gone for is_there in there]
         append(connection, _events_of(batch, outcomes), now_ms)
+        if self.limits.notes_uncopied:
+            note_uncopied(connection, _new_images(batch, outcomes))
         return outcomes
 
     def _is_there(self, digest: Digest) -> bool:
@@ -204,6 +211,14 @@ def _events_of(batch: Sequence[Told], outcomes: Sequence[Outcome]) -> list[Event
         if event is not None and isinstance(outcome, StoredInstance)
     )
     return [replace(events[key], study_uid=study_uid, count=count) for (key, study_uid), count in counts.items()]
+
+
+def _new_images(batch: Sequence[Told], outcomes: Sequence[Outcome]) -> list[Digest]:
+    return [
+        new.digest
+        for (new, _), outcome in zip(batch, outcomes, strict=True)
+        if new.parsed.pixels is not None and isinstance(outcome, StoredInstance) and not outcome.already_there
+    ]
 
 
 def remove_unnamed(connection: Connection, store: Store, digest: Digest, older_than_s: float = math.inf) -> bool:

@@ -11,7 +11,7 @@ from archive.store.objects import Bucket, ObjectStore
 
 def open_store(settings: Settings) -> Store:
     """The bucket that the settings name, or the folder."""
-    derived = Derived((settings.derived_folder,))
+    derived = Derived((settings.derived_folder, settings.copies_folder))
     if not settings.store_url:
         return FileStore(settings.store_folder, derived)
     secret = settings.store_secret_key.get_secret_value()
@@ -25,4 +25,6 @@ def limits_of(settings: Settings) -> IngestLimits:
     """What the settings say of every instance that comes in. Raises BadRequestError for what cannot be coerced."""
     changes, missing = by_tag(settings.coerce), by_tag(settings.coerce_missing)
     coercion = Coercion(changes, missing, system=settings.site_name[:64])
-    return IngestLimits(instance_bytes=settings.instance_limit_bytes, coercion=coercion)
+    return IngestLimits(
+        instance_bytes=settings.instance_limit_bytes, coercion=coercion, notes_uncopied=settings.copy_frames
+    )

@@ -12,7 +12,7 @@ from archive.resources import STORE
 from wado.blobs import contents
 from wado.explicit import frames_ahead, plain_pieces
 from wado.pixels.transcode import Transcoding, facts_after, loses, transcoding_of
-from wado.sources import PIXELS, frame_source
+from wado.sources import PIXELS, copied_frame, frame_source
 
 
 async def encoded_file(request: web.Request, instance: Instance, transfer_syntax_uid: str) -> AsyncIterator[bytes]:
@@ -25,7 +25,12 @@ async def encoded_file(request: web.Request, instance: Instance, transfer_syntax
     row = transcoding_of(transfer_syntax_uid)
     if row is None:
         raise NotAcceptableError
-    first = await pool.transcode_frame(source, 0, transfer_syntax_uid)
+
+    async def encoded(frame_index: int) -> bytes:
+        copied = await copied_frame(request, instance, frame_index, transfer_syntax_uid)
+        return copied if copied is not None else await pool.transcode_frame(source, frame_index, transfer_syntax_uid)
+
+    first = await encoded(0)
     encoding = _encoding(instance, row, len(first))
     async with contents(request.app[STORE], instance.digest) as data:
         plan: EncodedFile = await asyncio.to_thread(plan_encoded, data, encoding)
@@ -33,7 +38,7 @@ async def encoded_file(request: web.Request, instance: Instance, transfer_syntax
             yield chunk
         yield fragment(first)
         rest = range(1, instance.frames.count)
-        async for frame in frames_ahead(lambda index: pool.transcode_frame(source, index, transfer_syntax_uid), rest):
+        async for frame in frames_ahead(encoded, rest):
             yield fragment(frame)
         async for chunk in plain_pieces(request, instance, plan.after):
             yield chunk

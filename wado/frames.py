@@ -19,8 +19,8 @@ from auth.access import scope_of
 from wado.ahead import FORESIGHT, Place
 from wado.blobs import read_span
 from wado.finding import negotiation_of, require_instance
-from wado.offers import frame_offers
-from wado.sources import PIXELS, frame_source
+from wado.offers import frame_offers, offers_of_copied
+from wado.sources import COPIES, PIXELS, copied_frame, frame_source
 
 STORED_IS_NATIVE_LE = frozenset(("1.2.840.10008.1.2", EXPLICIT_VR_LE))
 
@@ -42,17 +42,26 @@ async def retrieve_frames(request: web.Request) -> web.StreamResponse:
     tag = _tag(instance, offer, numbers)
     if complete and is_not_modified(request.headers.getall("If-None-Match", []), tag):
         return web.Response(status=304, headers={"ETag": tag if not offer.multipart else f"W/{tag}"})
+    made = None
     if len(numbers) == 1 and not is_stored_range(instance, offer):
-        _look_ahead(request, Place(scope, instance, numbers[0] - 1, str(offer.transfer_syntax_uid)))
+        made = await copied_frame(request, instance, numbers[0] - 1, offer.transfer_syntax_uid)
+        if made is None:
+            _look_ahead(request, Place(scope, instance, numbers[0] - 1, str(offer.transfer_syntax_uid)))
     if not offer.multipart:
         location = root.uri(target.frame_path(numbers[0]))
         headers = {"Content-Type": offer.part_content_type, "Content-Location": location, "ETag": tag}
-        return _single(request, await frame_bytes(request, instance, numbers[0] - 1, offer), headers)
+        content = made if made is not None else await frame_bytes(request, instance, numbers[0] - 1, offer)
+        return _single(request, content, headers)
     # Weak: the boundary is another one each time.
     headers = {"ETag": f"W/{tag}"}
     if not complete:
         headers = {"Warning": warning_value(str(root), "Some of the frames do not exist.")}
     envelope = Envelope(offer.media_type, 200 if complete else 206, headers)
+    if made is not None and request.method != hdrs.METH_HEAD:
+        head = PartHead(offer.part_content_type, root.uri(target.frame_path(numbers[0])), len(made))
+        framed = FramedResponse(request, envelope, [head])
+        framed.gaps[0][:] = made
+        return await framed.send()
     heads = _heads(request, instance, offer, target, numbers)
     is_quick = heads is not None and _total(heads) <= request.app[STORE].quick_bytes
     if heads is not None and is_quick and request.method != hdrs.METH_HEAD:
@@ -90,12 +99,17 @@ def _total(heads: Sequence[PartHead]) -> int:
 
 
 def _choose(request: web.Request, instance: Instance, *, single: bool) -> Offer:
-    offers = frame_offers(instance)
-    if not offers:
+    if instance.pixels is None or not (offers := frame_offers(instance)):
         if instance.frames.layout is FrameLayout.WHOLE:
             raise UnprocessableError(instance.frames.reason)
         raise NotFoundError("This instance has no frames.")
-    return _chosen(negotiation_of(request), offers, single)
+    negotiation = negotiation_of(request)
+    chosen = _chosen(negotiation, offers, single)
+    if copied := offers_of_copied(instance.transfer_syntax_uid, instance.pixels):
+        better = _chosen(negotiation, copied, single)
+        if better.transfer_syntax_uid != chosen.transfer_syntax_uid and request.app[COPIES].is_there(instance.digest):
+            return better
+    return chosen
 
 
 @lru_cache(maxsize=1024)
@@ -161,7 +175,5 @@ async def frame_bytes(request: web.Request, instance: Instance, frame_index: int
     syntax = offer.transfer_syntax_uid
     if syntax is None:
         raise NotAcceptableError
-    pool = request.app[PIXELS]
-    if syntax == EXPLICIT_VR_LE:
-        return await pool.native_frame(source, frame_index)
-    return await pool.transcode_frame(source, frame_index, syntax)
+    copied = await copied_frame(request, instance, frame_index, syntax)
+    return copied if copied is not None else await request.app[PIXELS].transcode_frame(source, frame_index, syntax)

@@ -4,15 +4,18 @@ The default of each resource category comes first. What can be made of what is t
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
 from archive.dicomweb.media_types import EXPLICIT_VR_LE, MEDIA_TYPE_OF_SYNTAX, Offer
 from archive.instances import FrameLayout, Instance, PixelFacts
+from wado.pixels.copies import COPIED_AS
+from wado.pixels.exact import takes_exact_copy
 from wado.pixels.transcode import targets_of
 
-AS_STORED, DECODED, ENCODED = 0, 5, 9
-"""Ranks: what a representation costs the server."""
+COPIED, AS_STORED, DECODED, ENCODED = -1, 0, 5, 9
+"""Ranks: what a representation costs the server. A copy costs less than what is stored: fewer bytes are sent."""
 NATIVE_SYNTAXES = frozenset(("1.2.840.10008.1.2", EXPLICIT_VR_LE, "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"))
 OCTET_STREAM = "application/octet-stream"
 DICOM = "application/dicom"
@@ -47,6 +50,17 @@ def _frame_offers(stored: str, pixels: PixelFacts) -> tuple[Offer, ...]:
         if target not in (EXPLICIT_VR_LE, stored):
             offers += _both_forms(MEDIA_TYPE_OF_SYNTAX[target], target, ENCODED)
     return tuple(offers)
+
+
+@lru_cache(maxsize=1024)
+def offers_of_copied(stored: str, pixels: PixelFacts) -> tuple[Offer, ...]:
+    """The same of a frame that is copied to HTJ2K; empty where such frames are not copied."""
+    if not takes_exact_copy(stored, pixels):
+        return ()
+    return tuple(
+        replace(offer, rank=COPIED) if offer.transfer_syntax_uid in COPIED_AS else offer
+        for offer in _frame_offers(stored, pixels)
+    )
 
 
 class _Form(NamedTuple):

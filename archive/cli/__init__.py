@@ -21,6 +21,7 @@ COMMANDS = MappingProxyType(
         "verify": "verify:verify",
         "reindex": "reindex:reindex",
         "backup": "backup:backup",
+        "transcode": "transcoding:transcode",
         "delete": "deletion:delete",
         "restore": "deletion:restore",
         "demo": "demo:demo",

@@ -94,7 +94,7 @@ def in_scope(scope: Scope) -> sa.ColumnElement[bool]:
     return sa.and_(sa.true(), *conditions)
 
 
-_FACTS = (
+FACTS = (
     studies.c.study_uid,
     series.c.series_uid,
     instances.c.instance_uid,
@@ -105,7 +105,7 @@ _FACTS = (
     instances.c.frames,
     instances.c.pixels,
 )
-_JOINED = instances.join(studies, studies.c.id == instances.c.study_id).join(
+JOINED = instances.join(studies, studies.c.id == instances.c.study_id).join(
     series, series.c.id == instances.c.series_id
 )
 
@@ -118,7 +118,7 @@ def _pixel_facts(stored: bytes) -> PixelFacts:
     return PixelFacts(**{name: value for name, value in orjson.loads(stored).items() if name in _PIXEL_FACTS})
 
 
-def _instance(row: Row) -> Instance:
+def instance_of(row: Row) -> Instance:
     return Instance(
         StudyUID(row[0]),
         SeriesUID(row[1]),
@@ -146,8 +146,8 @@ def _chain(
 
 
 _BY_CHAIN = (
-    sa.select(*_FACTS, instances.c.stored_ms, instances.c.is_report, ~is_original_row())
-    .select_from(_JOINED)
+    sa.select(*FACTS, instances.c.stored_ms, instances.c.is_report, ~is_original_row())
+    .select_from(JOINED)
     .where(
         studies.c.study_uid == sa.bindparam("study"),
         series.c.series_uid == sa.bindparam("series"),
@@ -163,7 +163,7 @@ def find_facts(
     """The instance of the three UIDs and what its scopes go by; `seen_by` is the caller's to ask."""
     chain = {"study": study_uid, "series": series_uid, "instance": instance_uid}
     row = connection.execute(_BY_CHAIN, chain).first()
-    return InstanceFacts(_instance(row), row[-3], bool(row[-2]), bool(row[-1])) if row is not None else None
+    return InstanceFacts(instance_of(row), row[-3], bool(row[-2]), bool(row[-1])) if row is not None else None
 
 
 def find_instance(
@@ -171,13 +171,10 @@ def find_instance(
 ) -> Instance | None:
     """The instance, if the three UIDs belong together and the scope may see it."""
     query = (
-        sa.select(*_FACTS)
-        .select_from(_JOINED)
-        .where(*_chain(study_uid, series_uid, instance_uid))
-        .where(in_scope(scope))
+        sa.select(*FACTS).select_from(JOINED).where(*_chain(study_uid, series_uid, instance_uid)).where(in_scope(scope))
     )
     row = connection.execute(query).first()
-    return _instance(row) if row is not None else None
+    return instance_of(row) if row is not None else None
 
 
 def find_instances(
@@ -185,13 +182,13 @@ def find_instances(
 ) -> list[Instance]:
     """The instances of a study or series that the scope may see, in the order in which they were stored."""
     query = (
-        sa.select(*_FACTS)
-        .select_from(_JOINED)
+        sa.select(*FACTS)
+        .select_from(JOINED)
         .where(*_chain(study_uid, series_uid, None))
         .where(in_scope(scope))
         .order_by(instances.c.series_id, instances.c.id)
     )
-    return [_instance(row) for row in connection.execute(query)]
+    return [instance_of(row) for row in connection.execute(query)]
 
 
 def find_metadata(
@@ -204,7 +201,7 @@ def find_metadata(
     """The stored DICOM JSON of what the UIDs name and the scope may see, in the order of `find_instances`."""
     query = (
         sa.select(instances.c.digest, instance_metadata.c.document)
-        .select_from(_JOINED.join(instance_metadata, instance_metadata.c.instance_id == instances.c.id))
+        .select_from(JOINED.join(instance_metadata, instance_metadata.c.instance_id == instances.c.id))
         .where(*_chain(study_uid, series_uid, instance_uid))
         .where(in_scope(scope))
         .order_by(instances.c.series_id, instances.c.id)
@@ -218,7 +215,7 @@ def read_documents(
     """The stored DICOM JSON of some instances of a study, as far as the scope may see them, one after another."""
     query = (
         sa.select(instances.c.instance_uid, instance_metadata.c.document)
-        .select_from(_JOINED.join(instance_metadata, instance_metadata.c.instance_id == instances.c.id))
+        .select_from(JOINED.join(instance_metadata, instance_metadata.c.instance_id == instances.c.id))
         .where(studies.c.study_uid == study_uid, instances.c.instance_uid.in_(instance_uids))
         .where(in_scope(scope))
     )
@@ -242,7 +239,7 @@ def find_study_overview(scope: Scope, connection: sa.Connection, study_uid: Stud
             instances.c.is_image,
             instances.c.is_report,
         )
-        .select_from(_JOINED)
+        .select_from(JOINED)
         .where(studies.c.study_uid == study_uid)
         .where(in_scope(scope))
         .order_by(instances.c.series_id, instances.c.id)

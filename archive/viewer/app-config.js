@@ -139,6 +139,11 @@
           singlepart: 'bulkdata,pdf',
           bulkDataURI: { enabled: true, relativeResolution: 'series' },
           omitQuotationForMultipartRequest: true,
+          // Frames as they are stored, or their HTJ2K copies where the server has made some: fewer bytes.
+          acceptHeader: [
+            'multipart/related; type=image/jphc; transfer-syntax=1.2.840.10008.1.2.4.201',
+            'multipart/related; type=application/octet-stream; transfer-syntax=*',
+          ],
         },
       },
     ],

@@ -16,7 +16,7 @@ from archive.errors import BusyError, NotFoundError, StoreError, UnprocessableEr
 from wado.pixels.cache import DerivedCache
 from wado.pixels.encode import encode_frame
 from wado.pixels.pool import PixelPool
-from wado.pixels.process import WorkerProcess
+from wado.pixels.process import WorkerLimits, WorkerProcess
 from wado.pixels.syntaxes import EXPLICIT_LE, HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS, JPEG_LS, RLE
 
 WAIT_S = 30.0
@@ -313,7 +313,7 @@ async def test_a_pool_that_stops_leaves_no_process_and_answers_who_still_waits(t
 
 
 async def test_a_worker_ends_when_its_server_is_gone() -> None:
-    worker = await WorkerProcess.start(1 << 30)
+    worker = await WorkerProcess.start(WorkerLimits(1 << 30))
     started = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     await worker.end(patience_s=WAIT_S)
     assert worker._process.returncode == 0

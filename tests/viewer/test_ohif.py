@@ -24,7 +24,7 @@ from chromium import (
     windowed,
 )
 from compressed import ENCODERS, STUDY_UID, WINDOW, compressed_study, report_study
-from playwright.async_api import Page
+from playwright.async_api import Page, Response
 from servers import ROOT, Server, lightbox, running_server
 
 from archive.samples import PHANTOM_STUDY_UID, head_phantom
@@ -216,6 +216,21 @@ async def test_a_share_switched_off_ends_the_visit(site: Site) -> None:
             address,
         )
         await page.wait_for_url(f"**/s/{share_id}", timeout=60_000)
+
+
+async def test_copies_of_frames_are_shown_in_their_place(site: Site) -> None:
+    lightbox("transcode", "--data", str(site.server.data), "--to", "htj2k", "--study", PHANTOM_STUDY_UID)
+    async with opened(site, PHANTOM_STUDY_UID) as (page, _, _):
+        kinds: list[str] = []
+
+        def note(response: Response) -> None:
+            if "/frames/" in response.url:
+                kinds.append(response.headers["content-type"].partition(";")[2].partition(";")[0].strip())
+
+        page.on("response", note)
+        await page.reload()
+        assert await wait_for_picture(page, CANVAS, site.opening) > 0.95
+        assert set(kinds) == {'type="image/jphc"'}
 
 
 async def test_a_share_without_a_name_shows_its_pictures_and_no_name(site: Site) -> None:

@@ -15,10 +15,10 @@ from typing import Any, Self
 from archive.errors import BusyError, LightboxError, UnprocessableError
 from wado.pixels.cache import DerivedCache, DerivedKey
 from wado.pixels.parameters import RenderParameters
-from wado.pixels.process import WorkerDiedError, WorkerProcess
+from wado.pixels.process import WorkerDiedError, WorkerLimits, WorkerProcess
 from wado.pixels.source import FrameSource, StateSource
 from wado.pixels.syntaxes import EXPLICIT_LE, NATIVE, RLE
-from wado.pixels.tasks import Call, NativeFrame, Picture, Task, TranscodedFrame
+from wado.pixels.tasks import Call, ExactCopy, NativeFrame, Picture, Task, TranscodedFrame
 from wado.pixels.worker import Request
 
 MEMORY_LIMIT_BYTES = 3 << 30
@@ -81,6 +81,8 @@ class PixelPool:
         Where results of slow codecs are kept, if anywhere.
     memory_limit_bytes
         Address space that a worker may take for its frame.
+    niceness
+        How far the workers stand back for others on the machine, as nice(1) counts it: 19 for what nobody waits for.
     """
 
     def __init__(
@@ -91,12 +93,13 @@ class PixelPool:
         frame_timeout_s: float = 30.0,
         cache: DerivedCache | None = None,
         memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+        niceness: int = 0,
     ) -> None:
         self._workers = workers
         self._queue_limit = queue_limit
         self._frame_timeout_s = frame_timeout_s
         self._cache = cache
-        self._memory_limit_bytes = memory_limit_bytes
+        self._worker_limits = WorkerLimits(memory_limit_bytes, niceness)
         self._jobs: dict[Hashable, _Job] = {}
         self._queue: deque[_Job] = deque()
         self._foreseen: deque[_Job] = deque()
@@ -111,6 +114,14 @@ class PixelPool:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
+        closing = asyncio.create_task(self._close())
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await closing  # soon over; otherwise processes would be left behind
+            raise
+
+    async def _close(self) -> None:
         for runner in self._runners:
             runner.cancel()
         await asyncio.gather(*self._runners, return_exceptions=True)
@@ -172,6 +183,13 @@ class PixelPool:
         task = Picture((location,), (frame_index,), parameters, str(state.path))
         recipe = f"picture {(frame_index,)} {parameters.cache_name()} in {state.digest}"
         return await self._derived(task, DerivedKey(source.digest, recipe), kept=True)
+
+    async def copy_frame(self, source: FrameSource, frame_index: int) -> bytes:
+        """A frame (0-based) as lossless HTJ2K, decoded again and found to be the same bit for bit.
+
+        Raises UnprocessableError where it is not, BusyError, StoreError, NotFoundError.
+        """
+        return await self._shared(ExactCopy(source.frame(frame_index)), None, None, self._frame_timeout_s)
 
     async def run(self, function: str, *arguments: Any, timeout_s: float | None = None) -> bytes:
         """Call a function, named "package.module:function", in a worker; it and its arguments can be pickled.
@@ -272,7 +290,7 @@ class PixelPool:
 
     async def _run(self) -> None:
         """One seat: a worker, and those that take its place, doing one job after another."""
-        seat = _Seat()
+        seat = _Seat(self._worker_limits)
         try:
             while True:
                 await self._work.acquire()
@@ -306,7 +324,7 @@ class PixelPool:
         """A worker that someone else killed is no fault of the frame: it is tried once more, with a new one."""
         for last in (False, True):
             try:
-                return await self._ask(job, await seat.worker(self._memory_limit_bytes))
+                return await self._ask(job, await seat.worker())
             except WorkerDiedError as death:
                 await seat.leave()
                 self.figures.deaths += 1
@@ -361,13 +379,14 @@ def _fail(job: _Job, error: LightboxError) -> None:
 class _Seat:
     """Where at most one worker sits."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: WorkerLimits) -> None:
+        self._limits = limits
         self._worker: WorkerProcess | None = None
 
-    async def worker(self, memory_limit_bytes: int) -> WorkerProcess:
+    async def worker(self) -> WorkerProcess:
         """The worker that sits here, started where there is none."""
         if self._worker is None:
-            self._worker = await WorkerProcess.start(memory_limit_bytes)
+            self._worker = await WorkerProcess.start(self._limits)
         return self._worker
 
     async def leave(self, patience_s: float = 0.0) -> None:

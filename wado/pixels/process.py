@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -29,6 +30,14 @@ class WorkerDiedError(Exception):
         self.by_kill = by_kill
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerLimits:
+    """What a worker may take: address space for its frame, and how far it stands back for others (nice(1))."""
+
+    memory_bytes: int
+    niceness: int = 0
+
+
 class WorkerProcess:
     """One worker. Only one `ask` at a time; after any exception but a LightboxError it must be ended."""
 
@@ -42,13 +51,13 @@ class WorkerProcess:
         return self._process.pid
 
     @classmethod
-    async def start(cls, memory_limit_bytes: int) -> "WorkerProcess":
+    async def start(cls, limits: WorkerLimits) -> "WorkerProcess":
         """Start a process and wait until it takes tasks.
 
         Raises BusyError when the system gives no process, WorkerDiedError when it does not come up.
         """
         try:
-            worker = await asyncio.to_thread(_start, memory_limit_bytes)
+            worker = await asyncio.to_thread(_start, limits)
         except OSError:
             raise BusyError("The system has no room for a decoder.") from None
         try:
@@ -128,14 +137,15 @@ def _wait(process: "subprocess.Popen[bytes]", seconds: float) -> int | None:
         return None
 
 
-def _start(memory_limit_bytes: int) -> WorkerProcess:
+def _start(limits: WorkerLimits) -> WorkerProcess:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     descriptor = create_arena()
     with theirs:
         command = [sys.executable, "-P", "-s", "-c", "import sys, wado.pixels.worker as w; w.main(sys.argv[1:])"]
+        numbers = (theirs.fileno(), descriptor, limits.memory_bytes, limits.niceness)
         process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-            [*command, str(theirs.fileno()), str(descriptor), str(memory_limit_bytes)],
+            [*command, *map(str, numbers)],
             pass_fds=(theirs.fileno(), descriptor),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from archive.errors import UnprocessableError
 from wado.pixels.decode import Samples
 from wado.pixels.drawing_attributes import PresentationReader
+from wado.pixels.exact import exact_copy
 from wado.pixels.parameters import RenderParameters
 from wado.pixels.pictures import encode_animation
 from wado.pixels.render import CodedPicture, draw, render_frame
@@ -59,6 +60,18 @@ class TranscodedFrame:
         location = self.location
         frame = tools.frames.read(location)
         return transcode_frame(frame, location.facts, location.transfer_syntax_uid, self.target, location.bit_offset)
+
+
+@dataclass(frozen=True, slots=True)
+class ExactCopy:
+    """A frame as lossless HTJ2K that was decoded again and compared."""
+
+    location: FrameLocation
+
+    def perform(self, tools: Tools) -> Result:
+        location = self.location
+        frame = tools.frames.read(location)
+        return exact_copy(frame, location.facts, location.transfer_syntax_uid, location.bit_offset)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """A worker process: takes one task after another from its socket, does it, lays the result in shared memory.
 
-Started by `wado.pixels.process` with the descriptors of its socket and of the shared memory, and its memory limit.
+Started by `wado.pixels.process` with the descriptors of its socket and of the shared memory, its memory limit and its
+niceness.
 An error that nobody foresaw ends the process; the server then starts another one.
 """
 
 import math
+import os
 import pickle
 import resource
 import signal
@@ -37,7 +39,8 @@ class Request:
 
 def main(arguments: list[str]) -> None:
     """Serve until the socket is closed."""
-    socket_descriptor, arena_descriptor, memory_bytes = (int(argument) for argument in arguments)
+    socket_descriptor, arena_descriptor, memory_bytes, niceness = (int(argument) for argument in arguments)
+    os.nice(niceness)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends its workers itself
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     limit = _address_space_bytes() + memory_bytes

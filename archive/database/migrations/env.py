@@ -2,7 +2,14 @@
 
 from alembic import context
 
-from archive.database import access_tables, completeness_tables, import_tables, index_tables, journey_tables  # noqa: F401 - tables register themselves in the metadata
+from archive.database import (  # noqa: F401 - tables register themselves in the metadata
+    access_tables,
+    completeness_tables,
+    copy_tables,
+    import_tables,
+    index_tables,
+    journey_tables,
+)
 from archive.database.schema import metadata
 
 context.configure(
