@@ -50,6 +50,7 @@ from auth.access import AccessSettings, open_access, scope_of
 from auth.gate import install
 from auth.identity_provider import ProviderSettings
 from auth.without_name import Copies
+from qido.kept import KEPT_SEARCHES, KeptSearches
 from stow.parts import StowLimits
 from wado.ahead import FORESIGHT, Foresight
 from wado.bundle import PREPARED_AT_ONCE, PREPARING
@@ -83,6 +84,7 @@ def build_app(settings: Settings) -> web.Application:
     app.on_response_prepare.append(say_goodbye)
     app.cleanup_ctx.append(_opened(settings))
     app[STRICT_ACCEPT] = settings.strict_accept
+    app[KEPT_SEARCHES] = KeptSearches()
     app[NO_MATCH_IS_204] = settings.no_match_is_204
     app[PUBLIC_BASE] = settings.base_url
     app[TO_XML] = to_xml
@@ -103,8 +105,13 @@ def build_app(settings: Settings) -> web.Application:
 
 def dicomweb_routes(root: str) -> list[web.RouteDef]:
     """Every DICOMweb resource below a root."""
+    # Routes are tried one by one: first those without variables, which are quickly told, then WADO's, the busiest.
+    return sorted(_resources(root), key=lambda route: "{" in route.path.removeprefix(root))
+
+
+def _resources(root: str) -> list[web.RouteDef]:
     return [
-        *wado.routes.routes(root),  # first, as routes are tried one by one and most requests are for these
+        *wado.routes.routes(root),
         *capability_routes(root, TABLES[root]),
         *stow.routes.routes(root),
         *qido.routes.routes(root),

@@ -193,7 +193,7 @@ async def access_middleware(request: web.Request, handler: Handler) -> web.Strea
     """State who asks. Refuses credentials in URLs and requests that another site made a browser send."""
     access = request.app[ACCESS]
     request[PRINCIPAL] = NOBODY
-    if URL_CREDENTIALS & {name.lower() for name in request.query}:
+    if request.query_string and URL_CREDENTIALS & {name.lower() for name in request.query}:
         raise UnauthorizedError("A credential in a URL ends up in logs; send it in the Authorization header.")
     if request.method not in SAFE_METHODS:
         require_same_site(request, access.public_base)

@@ -4,7 +4,7 @@ What is not an attribute that can be matched is ignored and told; what is malfor
 """
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
 from archive.attributes import Level
@@ -42,7 +42,7 @@ class Fields:
 
     everything: bool = False
     keys: tuple[Key, ...] = ()
-    creators: dict[str, str] = field(default_factory=dict)
+    creators: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,12 @@ class Resource:
     level: Level
     study_uid: StudyUID | None = None
     series_uid: SeriesUID | None = None
+
+    @property
+    def form(self) -> "Resource":
+        """The same resource of any study and series: its answers are put in the same way."""
+        study_uid = StudyUID("") if self.study_uid is not None else None
+        return Resource(self.level, study_uid, SeriesUID("") if self.series_uid is not None else None)
 
 
 def parse_pairs(raw_query: str) -> Pairs:
@@ -174,7 +180,7 @@ class _Reading:
 
     def finish(self, pairs: Pairs) -> SearchRequest:
         moments = self._moments()
-        fields = Fields(self._everything, tuple(self._keys.values()), self._creators)
+        fields = Fields(self._everything, tuple(self._keys.values()), tuple(self._creators.items()))
         query = Query(
             self._resource.level,
             self._resource.study_uid,

@@ -1,7 +1,7 @@
 """Matches → DICOM JSON objects, as a client that came by a root may have them (PS3.18 §10.6.3.3)."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from archive.dicom.names import is_private, is_private_creator
 from archive.dicomweb.targets import PublicRoot
 from archive.index.query import InstanceMatch, Key, Match, SeriesMatch, StudyMatch
 from archive.index.texts import INSTANCE_COLUMNS
+from qido.kept import KeptSearches
 from qido.parameters import TIMEZONE, UNMATCHED, Fields, Resource
 
 Attributes = dict[str, dict[str, Any]]
@@ -64,9 +65,12 @@ class Wanted:
         return cls(tree, stored, private, {tag: vr for tag, vr in REQUIRED.items() if tag in tree})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Presentation:
-    """How the matches of one search are put; `wanted` is what is returned at which level."""
+    """How the matches of searches of one form are put; `wanted` is what is returned at which level.
+
+    One that is used again tells the texts of its matches from those of others.
+    """
 
     resource: Resource
     root: PublicRoot
@@ -96,6 +100,17 @@ class Presentation:
         """One DICOM JSON object for each match, tags ascending."""
         above: dict[Match, Attributes] = {}  # what several matches have in common is made once
         return [dict(sorted(self._object(match, above).items())) for match in matches]
+
+    def text(self, matches: Iterable[Match], kept: KeptSearches) -> bytes:
+        """The JSON array of the objects."""
+        above: dict[Match, Attributes] = {}
+
+        def made(match: Match) -> bytes:
+            return orjson.dumps(dict(sorted(self._object(match, above).items())))
+
+        if self.needs_documents:  # each is large, and read from the index in any case
+            return b"[" + b",".join(map(made, matches)) + b"]"
+        return b"[" + b",".join([kept.text((self, *_all_of(one)), lambda one=one: made(one)) for one in matches]) + b"]"  # type: ignore[misc]  # mypy#12557
 
     def _object(self, match: Match, above: dict[Match, Attributes]) -> Attributes:
         if isinstance(match, StudyMatch):
@@ -162,11 +177,19 @@ class Presentation:
         else:
             found = _pruned(stored, wanted.stored)
             for tag in wanted.private:
-                found |= _private(stored, tag, self.fields.creators)
+                found |= _private(stored, tag, dict(self.fields.creators))
         for tag, vr in wanted.required.items():
             if tag not in found:
                 found[tag] = {"vr": vr}
         return found
+
+
+def _all_of(match: Match) -> tuple[Hashable, ...]:
+    """What a match holds, by which its text is found again."""
+    if isinstance(match, InstanceMatch):
+        own = (match.instance_uid, match.sop_class_uid, match.transfer_syntax_uid)
+        return (match.series, *own, *match.values.values())
+    return (match,)
 
 
 def _answered_levels(resource: Resource) -> set[Level]:

@@ -14,6 +14,7 @@ from archive.dicomweb.payload import PUBLIC_BASE, TO_XML
 from archive.dicomweb.problems import setup_problems
 from archive.resources import DATABASE, NO_MATCH_IS_204
 from archive.scope import Scope
+from qido.kept import KEPT_SEARCHES, KeptSearches
 from qido.routes import SCOPE_OF, routes
 
 BASE = "https://images.example.org"
@@ -61,7 +62,7 @@ async def searching_in(index: IndexBuilder, *, no_match_is_204: bool = False) ->
     setup_problems(app)
     database = index.open()
     app[DATABASE], app[PUBLIC_BASE], app[TO_XML] = database, BASE, to_xml
-    app[NO_MATCH_IS_204] = no_match_is_204
+    app[NO_MATCH_IS_204], app[KEPT_SEARCHES] = no_match_is_204, KeptSearches()
     for root in ("/dicom-web", "/s/{share_id}/dicom-web"):
         app.add_routes(routes(root))
     holder: list[Searching] = []

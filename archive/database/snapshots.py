@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from archive.database.index_tables import index_totals
+from archive.database.statements import row_of
 
 T = TypeVar("T")
 
@@ -44,13 +45,18 @@ def share_results(info: dict[Any, Any], kept: KeptResults) -> None:
     info[_INFO_KEY] = kept
 
 
+def index_version(connection: sa.Connection) -> int:
+    """What changes with every transaction that changes a study, or makes a study a copy for a share."""
+    return int(row_of(connection, _VERSION)[0])
+
+
 def kept_while_unchanged(connection: sa.Connection, key: Hashable, compute: Callable[[], T]) -> T:
     """The result for `key`: kept until a study changes. What is written elsewhere, as to the trail, changes nothing.
 
     The version is that of what the connection's transaction sees.
     """
     kept: KeptResults = connection.info.setdefault(_INFO_KEY, KeptResults())
-    versioned = (connection.execute(_VERSION).scalar_one(), key)
+    versioned = (index_version(connection), key)
     is_there, found = kept.find(versioned)
     if not is_there:
         found = compute()

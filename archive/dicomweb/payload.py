@@ -26,14 +26,17 @@ TO_XML: web.AppKey[Callable[[dict[str, Any]], bytes]] = web.AppKey("to_xml")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A finished body. `encoded` holds codings made beforehand; `etag` is the opaque tag, without quotes."""
+    """A finished body. `etag` is the opaque tag, without quotes.
+
+    `encoded` holds codings made beforehand, and is given those made now: whoever keeps it pays once.
+    """
 
     body: bytes
     media_type: str = JSON
     status: int = 200
     etag: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    encoded: Mapping[str, bytes] = field(default_factory=dict)
+    encoded: dict[str, bytes] = field(default_factory=dict)
     warnings: Sequence[str] = ()
 
 
@@ -70,8 +73,11 @@ async def _encode(answer: Answer, coding: str) -> bytes:
     if ready is not None:
         return ready
     if len(answer.body) <= COMPRESS_IN_LOOP_BYTES:
-        return compress(answer.body, coding)
-    return await asyncio.to_thread(compress, answer.body, coding)
+        made = compress(answer.body, coding)
+    else:
+        made = await asyncio.to_thread(compress, answer.body, coding)
+    answer.encoded[coding] = made
+    return made
 
 
 def xml_response(documents: Sequence[bytes], envelope: Envelope) -> web.Response:

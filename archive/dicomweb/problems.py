@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from uuid import uuid4
+from secrets import token_hex
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -127,7 +127,7 @@ def problems_middleware(presenter: Presenter | None = None) -> Middleware:
 
     @web.middleware
     async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-        request_id = request.setdefault(REQUEST_ID, uuid4().hex)
+        request_id = request.setdefault(REQUEST_ID, token_hex(16))
         try:
             return await handler(request)
         except web.HTTPException as error:

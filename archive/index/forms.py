@@ -22,6 +22,8 @@ def form_of(query: Query) -> tuple[Query, dict[str, Any]]:
     values: dict[str, Any] = {}
 
     def moved(value: str) -> str:
+        if not value:
+            return value  # an open end of a range
         name = f"value_{len(values)}"
         values[name] = value
         return MARK + name
@@ -34,9 +36,16 @@ def form_of(query: Query) -> tuple[Query, dict[str, Any]]:
     return replace(query, conditions=conditions, study_uid=study_uid, series_uid=series_uid), values
 
 
+def is_whole(form: Query) -> bool:
+    """Whether nothing that was asked for is left in a form: then it comes again, and its statement is worth keeping."""
+    return not form.moments and all(map(is_plain, form.conditions))
+
+
 def is_plain(condition: Condition) -> bool:
     """Whether the values of a column are compared with those of the condition as they stand."""
     key = condition.key
+    if condition.matching is Matching.RANGE and key.vr == "DA":
+        return key.tag in COLUMNS
     if condition.matching not in (Matching.SINGLE, Matching.ANY) or len(key.path) != 1:
         return False
     has_column = key.tag in COLUMNS and key.tag not in NAME_COLUMNS

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from archive.database.engine import Database
 from archive.database.index_tables import deleted_instances, series, studies
+from archive.database.statements import row_of
 from archive.identifiers import InstanceUID, SeriesUID, StudyUID
 from archive.index.reader import InstanceFacts, find_facts
 from archive.instances import Instance
@@ -25,8 +26,8 @@ MAXIMUM_SPANS = 500_000
 """Instances with many fragments are large; of all kept ones together, so many."""
 MAXIMUM_DOCUMENT_BYTES = 64 << 20
 
-_NEWEST_DELETION = sa.select(deleted_instances.c.id, deleted_instances.c.deleted_ms).order_by(
-    deleted_instances.c.id.desc()
+_NEWEST_DELETION = (
+    sa.select(deleted_instances.c.id, deleted_instances.c.deleted_ms).order_by(deleted_instances.c.id.desc()).limit(1)
 )
 _SERIES_VERSION = (
     sa.select(series.c.id, series.c.updated_ms, series.c.instance_count)
@@ -94,7 +95,7 @@ class Known:
             return None
         await self._notice_deletions()
         row = await self._database.keyed(
-            lambda connection: connection.execute(_SERIES_VERSION, {"study": study_uid, "series": series_uid}).first()
+            lambda connection: row_of(connection, _SERIES_VERSION, {"study": study_uid, "series": series_uid})
         )
         if row is None:
             return None
@@ -120,7 +121,7 @@ class Known:
         now_s = asyncio.get_running_loop().time()
         if now_s < self._check_again_s:
             return
-        newest = await self._database.keyed(lambda connection: connection.execute(_NEWEST_DELETION.limit(1)).first())
+        newest = await self._database.keyed(lambda connection: row_of(connection, _NEWEST_DELETION))
         found = tuple(newest) if newest is not None else ()
         if found != self._newest_deletion:
             self.forget()

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from archive.database.index_tables import studies
 from archive.index import patterns
 from archive.index.columns import COLUMNS, DOCUMENTS
+from archive.index.forms import bound
 from archive.index.patterns import Text, Truth
 from archive.index.query import Key, Moments
 
@@ -20,7 +21,7 @@ def in_range(column: Text, vr: str, first: str, last: str) -> Truth:
     if vr == "DT" and (first or last)[-5:-4] in ("+", "-"):
         return _in_zoned_range(column, first, last)
     if vr == "DA":
-        bounds = [column >= first if first else column != "", column <= last if last else sa.true()]
+        bounds = [column >= bound(first) if first else column != "", column <= bound(last) if last else sa.true()]
     else:
         bounds = [column >= shortest(first, 8 if vr == "DT" else 0) if first else column != ""]
         bounds.append(column < last + AFTER_TIME if last else sa.true())

@@ -1,13 +1,15 @@
 """Ask the index by UID. The scope is the first argument of everything here, and part of the SQL."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 
 from archive.database.index_tables import instance_metadata, instances, series, studies
+from archive.database.statements import row_of, rows_of
 from archive.identifiers import Digest, InstanceUID, SeriesUID, StudyUID
 from archive.index.copies import is_original_row
 from archive.instances import FrameIndex, Instance, PixelFacts
@@ -82,11 +84,14 @@ class InstanceFacts:
 
 def in_scope(scope: Scope) -> sa.ColumnElement[bool]:
     """The scope as a condition on `instances` joined with `studies`; belongs in every WHERE."""
+    if scope.study_uids is None:
+        return sa.and_(is_original_row(), within_studies(scope))
+    return sa.and_(studies.c.study_uid.in_(sorted(scope.study_uids)), within_studies(scope))
+
+
+def within_studies(scope: Scope) -> sa.ColumnElement[bool]:
+    """What a scope says of the instances of a study that it may see; no more than a part of `in_scope`."""
     conditions: list[sa.ColumnElement[bool]] = []
-    if scope.study_uids is not None:
-        conditions.append(studies.c.study_uid.in_(sorted(scope.study_uids)))
-    else:
-        conditions.append(is_original_row())
     if scope.stored_until_ms is not None:
         conditions.append(instances.c.stored_ms <= scope.stored_until_ms)
     if not scope.with_reports:
@@ -162,7 +167,7 @@ def find_facts(
 ) -> InstanceFacts | None:
     """The instance of the three UIDs and what its scopes go by; `seen_by` is the caller's to ask."""
     chain = {"study": study_uid, "series": series_uid, "instance": instance_uid}
-    row = connection.execute(_BY_CHAIN, chain).first()
+    row = row_of(connection, _BY_CHAIN, chain)
     return InstanceFacts(instance_of(row), row[-3], bool(row[-2]), bool(row[-1])) if row is not None else None
 
 
@@ -199,14 +204,29 @@ def find_metadata(
     instance_uid: InstanceUID | None = None,
 ) -> list[MetadataDocument]:
     """The stored DICOM JSON of what the UIDs name and the scope may see, in the order of `find_instances`."""
-    query = (
+    if not scope.may_see_study(study_uid):
+        return []
+    named = {"study": study_uid, "series": series_uid, "instance": instance_uid}
+    given = {name: uid for name, uid in named.items() if uid is not None}
+    statement = _documents(replace(scope, study_uids=_NAMED if scope.study_uids is not None else None), tuple(given))
+    return [MetadataDocument(Digest(row[0]), row[1]) for row in rows_of(connection, statement, given)]
+
+
+_NAMED: frozenset[StudyUID] = frozenset()
+"""In place of the studies of a scope, where the one asked for is among them: all scopes of a kind share statements."""
+
+
+@lru_cache(64)
+def _documents(kind: Scope, given: tuple[str, ...]) -> sa.Select[*tuple[Any, ...]]:
+    """Find the documents of what is given by name; `kind` is a scope whose studies were looked at already."""
+    chain = {"study": studies.c.study_uid, "series": series.c.series_uid, "instance": instances.c.instance_uid}
+    return (
         sa.select(instances.c.digest, instance_metadata.c.document)
         .select_from(JOINED.join(instance_metadata, instance_metadata.c.instance_id == instances.c.id))
-        .where(*_chain(study_uid, series_uid, instance_uid))
-        .where(in_scope(scope))
+        .where(*(chain[name] == sa.bindparam(name, type_=sa.Text) for name in given))
+        .where(in_scope(kind) if kind.study_uids is None else within_studies(kind))
         .order_by(instances.c.series_id, instances.c.id)
     )
-    return [MetadataDocument(Digest(row[0]), row[1]) for row in connection.execute(query)]
 
 
 def read_documents(

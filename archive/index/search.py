@@ -14,10 +14,11 @@ from archive.attributes import Level
 from archive.database.deadlines import time_limit
 from archive.database.index_tables import instance_metadata, instances, series, studies
 from archive.database.snapshots import kept_while_unchanged
+from archive.database.statements import begin_reading, row_of, rows_of
 from archive.errors import SearchTooBroadError
 from archive.index import patterns
 from archive.index.counters import count_all
-from archive.index.forms import form_of
+from archive.index.forms import form_of, is_whole
 from archive.index.matching import hides_within_studies, visible, where
 from archive.index.query import (
     MAXIMUM_DOCUMENT_BYTES,
@@ -37,7 +38,8 @@ TIME_LIMIT_S = 5.0
 DOCUMENT = 12
 """Where the document stands in a row of an instance."""
 
-Row = sa.Row[*tuple[Any, ...]]
+Row = Any
+"""Of whichever kind the database gives; by position."""
 
 _TABLES: dict[Level, sa.FromClause] = {
     Level.STUDY: studies,
@@ -57,6 +59,8 @@ _ORDER: dict[Level, tuple[sa.ColumnElement[Any], ...]] = {
 KEPT_STATEMENTS = 256
 MAXIMUM_KEPT_VALUES = 32
 """Forms of search whose statements are kept, and how many values each may hold."""
+KEPT_VALUES = 1_024
+"""Modalities and SOP classes of studies come in few combinations."""
 
 
 def search(scope: Scope, connection: sa.Connection, query: Query, *, limit_s: float = TIME_LIMIT_S) -> SearchResult:
@@ -68,8 +72,9 @@ def search(scope: Scope, connection: sa.Connection, query: Query, *, limit_s: fl
         It took longer than `limit_s`.
     """
     try:
+        begin_reading(connection)
         with time_limit(connection, limit_s):
-            rows, is_all = _page(connection.execute(*_prepared(scope, query)), query)
+            rows, is_all = _page(_rows(scope, connection, query), query)
             remaining = 0 if is_all else _count(scope, connection, query) - query.offset - len(rows)
     except TimeoutError as error:
         raise SearchTooBroadError(
@@ -80,22 +85,30 @@ def search(scope: Scope, connection: sa.Connection, query: Query, *, limit_s: fl
 
 def statement_of(scope: Scope, query: Query) -> sa.Select[*tuple[Any, ...]]:
     """The page in SQL, and one row more, which tells whether there is a rest to be counted."""
-    statement, values = _prepared(scope, query)
-    return statement.params(**values)
-
-
-def _prepared(scope: Scope, query: Query) -> tuple[sa.Select[*tuple[Any, ...]], dict[str, Any]]:
-    """The statement, and the values for its parameters."""
     form, values = form_of(query)
-    build = _statement if _is_small(scope, form) else _statement.__wrapped__
-    statement = build(scope, replace(form, limit=0, offset=0))
-    return statement, values | {"rows": query.limit + 1, "skipped": query.offset}
+    return _statement.__wrapped__(scope, _unpaged(form)).params(**_paged(query, values))
 
 
-def _is_small(scope: Scope, form: Query) -> bool:
+def _rows(scope: Scope, connection: sa.Connection, query: Query) -> Iterable[Row]:
+    form, values = form_of(query)
+    values = _paged(query, values)
+    if _is_kept(scope, form):
+        return rows_of(connection, _statement(scope, _unpaged(form)), values)
+    return connection.execute(_statement.__wrapped__(scope, _unpaged(form)), values)
+
+
+def _unpaged(form: Query) -> Query:
+    return replace(form, limit=0, offset=0)
+
+
+def _paged(query: Query, values: dict[str, Any]) -> dict[str, Any]:
+    return values | {"rows": query.limit + 1, "skipped": query.offset}
+
+
+def _is_kept(scope: Scope, form: Query) -> bool:
     """Whether the statement is worth keeping: one with hundreds of UIDs hardly comes again, and takes room."""
     values = sum(len(one.values) for one in form.conditions) + len(scope.study_uids or ())
-    return values <= MAXIMUM_KEPT_VALUES
+    return is_whole(form) and values <= MAXIMUM_KEPT_VALUES
 
 
 @lru_cache(KEPT_STATEMENTS)
@@ -131,8 +144,9 @@ def _count(scope: Scope, connection: sa.Connection, query: Query) -> int:
 
     def count() -> int:
         form, values = form_of(unpaged)
-        build = _counting if _is_small(scope, form) else _counting.__wrapped__
-        return int(connection.execute(build(scope, form), values).scalar_one())
+        if _is_kept(scope, form):
+            return int(row_of(connection, _counting(scope, form), values)[0])
+        return int(connection.execute(_counting.__wrapped__(scope, form), values).scalar_one())
 
     return kept_while_unchanged(connection, (scope, unpaged), count)
 
@@ -198,5 +212,6 @@ def _match(level: Level, row: Row) -> Match:
     return InstanceMatch(of_series, row[9], row[10], row[11], values, row[DOCUMENT])
 
 
+@lru_cache(KEPT_VALUES)
 def _values(text: str | None) -> tuple[str, ...]:
     return tuple(sorted(set(filter(None, (text or "").replace(patterns.LISTED_BY, "\\").split("\\")))))
