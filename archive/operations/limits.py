@@ -6,7 +6,7 @@ wait, tries) stand with what they bound; the README's table names them all.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from aiohttp import hdrs, web
@@ -54,6 +54,14 @@ class Turnstile:
     @contextmanager
     def passed(self, name: str, client: str) -> Iterator[None]:
         """Count one while it is under way. Raises TooManyRequestsError, BusyError."""
+        self.enter(name, client)
+        try:
+            yield
+        finally:
+            self.leave(name, client)
+
+    def enter(self, name: str, client: str) -> None:
+        """Count one that is under way until `leave`. Raises TooManyRequestsError, BusyError; then it is not counted."""
         limit = self._limits[name]
         if self._each[name, client] >= limit.one:
             message = f"You have too many requests under way ({name}: {limit.one} at once)."
@@ -62,13 +70,15 @@ class Turnstile:
             raise BusyError(f"The server has too many requests under way ({name}).", retry_after_s=RETRY_AFTER_S)
         self._together[name] += 1
         self._each[name, client] += 1
-        try:
-            yield
-        finally:
-            self._together[name] -= 1
-            self._each[name, client] -= 1
-            if self._each[name, client] == 0:
-                del self._each[name, client]
+
+    def leave(self, name: str, client: str) -> None:
+        """One that was counted has ended."""
+        self._together[name] -= 1
+        left = self._each[name, client] - 1
+        if left:
+            self._each[name, client] = left
+        else:
+            del self._each[name, client]
 
 
 TURNSTILE: web.AppKey[Turnstile] = web.AppKey("TURNSTILE", Turnstile)
@@ -80,14 +90,19 @@ async def limits_middleware(request: web.Request, handler: Handler) -> web.Strea
     if is_free(request.path):
         return await handler(request)
     turnstile, client = request.app[TURNSTILE], client_of(request)
-    with ExitStack() as under_way:
+    under_way: list[str] = []
+    try:
         for name in limits_on(request):
             try:
-                under_way.enter_context(turnstile.passed(name, client))
+                turnstile.enter(name, client)
             except (TooManyRequestsError, BusyError):
                 request.app[METRICS].refused(name)
                 raise
+            under_way.append(name)
         return await handler(request)
+    finally:
+        for name in under_way:
+            turnstile.leave(name, client)
 
 
 def is_free(path: str) -> bool:

@@ -54,6 +54,9 @@ class Store(Protocol):
     def read_into(self, digest: Digest, offset: int, target: memoryview) -> None:
         """Fill `target` with the blob's bytes from `offset` on. Raises StoreError as `read` does."""
 
+    def descriptor(self, digest: Digest) -> int | None:
+        """An open file of the blob, the caller's to close; None where there is none. Raises StoreError like `read`."""
+
     def contents(self, digest: Digest) -> AbstractContextManager[Buffer]:
         """A whole blob, mapped, not copied. Raises StoreError if it is missing."""
 

@@ -46,6 +46,9 @@ class MemoryStore:
     def read_into(self, digest: Digest, offset: int, target: memoryview) -> None:
         target[:] = self.read(digest, Span(offset, len(target)))
 
+    def descriptor(self, digest: Digest) -> int | None:
+        return None
+
     @contextmanager
     def contents(self, digest: Digest) -> Iterator[Buffer]:
         yield memoryview(self._find(digest))

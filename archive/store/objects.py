@@ -119,6 +119,9 @@ class ObjectStore:
     def read_into(self, digest: Digest, offset: int, target: memoryview) -> None:
         target[:] = self.read(digest, Span(offset, len(target)))
 
+    def descriptor(self, digest: Digest) -> int | None:
+        return None
+
     @contextmanager
     def contents(self, digest: Digest) -> Iterator[Buffer]:
         with ExitStack() as stack:
