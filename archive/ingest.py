@@ -29,6 +29,7 @@ from archive.index.inventory import is_named
 from archive.index.uncopied import note_uncopied
 from archive.index.writer import NewInstance, Outcome, add_instances
 from archive.instances import Buffer, ParsedInstance, StoredInstance
+from archive.store.checksum import checksum_of
 from archive.store.contract import Draft, Store
 
 T = TypeVar("T")
@@ -97,7 +98,8 @@ class Ingest:
 
         def read() -> NewInstance:
             with self._store.contents(digest) as data:
-                return NewInstance(parse_instance(data, self.limits.parsing), digest, len(data), by)
+                parsed = parse_instance(data, self.limits.parsing)
+                return NewInstance(parsed, digest, len(data), by, checksum=checksum_of(data, digest))
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, read)
 
@@ -306,7 +308,10 @@ class Upload:
         except BaseException:
             self._draft.discard()
             raise
-        return NewInstance(parsed, digest, draft.length_bytes, stored_by="", original_digest=original)
+        checksum = draft.checksum()
+        return NewInstance(
+            parsed, digest, draft.length_bytes, stored_by="", original_digest=original, checksum=checksum
+        )
 
     def _parse(self, data: Buffer, study_uid: StudyUID | None) -> ParsedInstance:
         parsed = parse_instance(data, self._limits.parsing)

@@ -137,6 +137,8 @@ class Instance:
     length_bytes: int
     frames: FrameIndex
     pixels: PixelFacts | None = None
+    checksum: bytes | None = None
+    """Of its bytes, as `archive.store.checksum` makes it; None where it was stored before there was one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """Stored bytes on their way out, in chunks of bounded size."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from archive.errors import StoreError
 from archive.identifiers import Digest
 from archive.instances import Buffer, Instance, Span
+from archive.store.checksum import checking
 from archive.store.contract import Store
 
 CHUNK_BYTES = 1 << 20
@@ -37,18 +37,18 @@ async def span_chunks(store: Store, digest: Digest, spans: Iterable[Span]) -> As
 
 
 async def verified_chunks(store: Store, instance: Instance) -> AsyncIterator[bytes]:
-    """A whole blob. Its last chunk is given only when the bytes have the digest that they are named by.
+    """A whole blob. Its last chunk is given only when the bytes are those that were saved, by checksum or digest.
 
     Raises StoreError instead of the last chunk when they have not: an answer with damaged bytes never becomes complete.
     """
-    hasher = hashlib.sha256()
+    check = checking(instance.digest, instance.checksum)
     held: bytes | None = None
     async for chunk in span_chunks(store, instance.digest, (Span(0, instance.length_bytes),)):
-        hasher.update(chunk)
+        check.update(chunk)
         if held is not None:
             yield held
         held = chunk
-    if hasher.hexdigest() != instance.digest:
+    if not check.is_right():
         raise StoreError("The bytes of this instance are not those that were saved.")
     if held is not None:
         yield held

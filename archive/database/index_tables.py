@@ -100,6 +100,7 @@ instances = sa.Table(
     sa.Column("transfer_syntax_uid", sa.Text, nullable=False),
     sa.Column("digest", sa.Text, nullable=False, index=True),
     sa.Column("original_digest", sa.Text, nullable=True),
+    sa.Column("checksum", sa.LargeBinary(16), nullable=True),
     sa.Column("length_bytes", sa.BigInteger, nullable=False),
     sa.Column("is_report", sa.Boolean, nullable=False),
     sa.Column("is_image", sa.Boolean, nullable=False),

@@ -109,6 +109,7 @@ FACTS = (
     instances.c.length_bytes,
     instances.c.frames,
     instances.c.pixels,
+    instances.c.checksum,
 )
 JOINED = instances.join(studies, studies.c.id == instances.c.study_id).join(
     series, series.c.id == instances.c.series_id
@@ -118,6 +119,7 @@ JOINED = instances.join(studies, studies.c.id == instances.c.study_id).join(
 _PIXEL_FACTS = frozenset(field.name for field in fields(PixelFacts))
 
 
+@lru_cache(256)
 def _pixel_facts(stored: bytes) -> PixelFacts:
     """The facts as this program knows them: a row of another version may hold more, or fewer that have a default."""
     return PixelFacts(**{name: value for name, value in orjson.loads(stored).items() if name in _PIXEL_FACTS})
@@ -134,6 +136,7 @@ def instance_of(row: Row) -> Instance:
         row[6],
         FrameIndex.from_bytes(row[7]),
         _pixel_facts(row[8]) if row[8] is not None else None,
+        row[9],
     )
 
 

@@ -82,6 +82,7 @@ class NewInstance:
     is_copy: bool = False
     """A de-identified copy that this archive made for a share; nobody else may put one into such a study."""
     original_digest: Digest | None = None
+    checksum: bytes | None = None
     exclusive: bool = False
     """Only for a study that is not here, and was not, or all of which came from `stored_by`: a patient's import."""
 
@@ -303,6 +304,7 @@ def _insert_instances(
                 "transfer_syntax_uid": parsed.transfer_syntax_uid,
                 "digest": new.digest,
                 "original_digest": new.original_digest,
+                "checksum": new.checksum,
                 "length_bytes": new.length_bytes,
                 "is_report": is_report(parsed.sop_class_uid),
                 "is_image": parsed.pixels is not None,

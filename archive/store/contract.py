@@ -25,6 +25,9 @@ class Draft(Protocol):
     def seal(self) -> Digest:
         """Everything was written: sync it, return its digest."""
 
+    def checksum(self) -> bytes:
+        """The checksum of what was written (`archive.store.checksum`)."""
+
     def contents(self) -> AbstractContextManager[Buffer]:
         """The sealed bytes, mapped, not copied."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from archive.errors import StorageFullError, StoreError, StoreUnreachableError
 from archive.identifiers import Digest, parse_digest
 from archive.instances import Buffer, Span
+from archive.store.checksum import Sum
 from archive.store.derived import Derived
 
 CHECK_BLOCK_BYTES = 1 << 20
@@ -149,7 +150,7 @@ class FileDraft:
     def __init__(self, path: Path, place: Callable[[Digest], Path]) -> None:
         self._path = path
         self._place = place
-        self._hasher = hashlib.sha256()
+        self._hasher, self._sum = hashlib.sha256(), Sum()
         self._digest: Digest | None = None
         self._descriptor = -1
         self.length_bytes = 0
@@ -165,6 +166,7 @@ class FileDraft:
             while view:
                 view = view[os.write(self._descriptor, view) :]
         self._hasher.update(chunk)
+        self._sum.update(chunk)
         self.length_bytes += len(chunk)
 
     def seal(self) -> Digest:
@@ -174,6 +176,9 @@ class FileDraft:
             os.fsync(self._descriptor)
         self._digest = Digest(self._hasher.hexdigest())
         return self._digest
+
+    def checksum(self) -> bytes:
+        return self._sum.digest()
 
     @contextmanager
     def contents(self) -> Iterator[Buffer]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from archive.errors import StoreError
 from archive.identifiers import Digest
 from archive.instances import Buffer, Span
+from archive.store.checksum import Sum
 
 
 class MemoryStore:
@@ -92,6 +93,11 @@ class MemoryDraft:
     def seal(self) -> Digest:
         self._digest = Digest(hashlib.sha256(self._data).hexdigest())
         return self._digest
+
+    def checksum(self) -> bytes:
+        total = Sum()
+        total.update(memoryview(self._data))
+        return total.digest()
 
     @contextmanager
     def contents(self) -> Iterator[Buffer]:

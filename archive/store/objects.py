@@ -224,6 +224,9 @@ class ObjectDraft:
         self._digest = self._draft.seal()
         return self._digest
 
+    def checksum(self) -> bytes:
+        return self._draft.checksum()
+
     @contextmanager
     def contents(self) -> Iterator[Buffer]:
         with self._draft.contents() as view:
