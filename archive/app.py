@@ -33,6 +33,7 @@ from archive.imports.record import Quota
 from archive.index.known import Known
 from archive.ingest import Ingest
 from archive.jobs.scrub import Scrub, keep_scrubbing
+from archive.jobs.sweep import keep_sweeping
 from archive.opening import limits_of, open_store
 from archive.operations import health
 from archive.operations import routes as operations_routes
@@ -75,14 +76,17 @@ BESIDE_ROOTS = (wado.routes.BY_URI,)
 """WADO-URI also at `/wado`, where old clients are used to find it."""
 
 
-def build_app(settings: Settings) -> web.Application:
-    """The whole server on the settings' data; the database must have been migrated."""
+def build_app(settings: Settings, alone_since_s: float = 0.0) -> web.Application:
+    """The whole server on the settings' data; the database must have been migrated.
+
+    `alone_since_s` is since when no process but this server's stores there; 0 where that is not known.
+    """
     app = web.Application(client_max_size=1 << 20)
     setup_problems(app, present_problem)
     setup_metrics(app, Metrics(settings.metrics_folder if settings.workers > 1 else None))
     app[DOOR], app[TURNSTILE] = Door(trusted=frozenset(settings.trusted_proxies)), Turnstile()
     app.on_response_prepare.append(say_goodbye)
-    app.cleanup_ctx.append(_opened(settings))
+    app.cleanup_ctx.append(_opened(settings, alone_since_s))
     app[STRICT_ACCEPT] = settings.strict_accept
     app[KEPT_SEARCHES] = KeptSearches()
     app[NO_MATCH_IS_204] = settings.no_match_is_204
@@ -191,7 +195,7 @@ def provider_settings(settings: Settings) -> ProviderSettings | None:
     )
 
 
-def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[None]]:
+def _opened(settings: Settings, alone_since_s: float) -> Callable[[web.Application], AsyncIterator[None]]:
     """Everything that has to be closed again, in the order in which it is needed."""
 
     async def opened(app: web.Application) -> AsyncIterator[None]:
@@ -215,6 +219,7 @@ def _opened(settings: Settings) -> Callable[[web.Application], AsyncIterator[Non
             upkeep: dict[str, background.Work] = {
                 "purging": lambda: stow.deletion.keep_purging(database, app[STORE], settings.undo_days * 86_400),
                 "imports": lambda: keep_tidy(imports),
+                "sweep": lambda: keep_sweeping(database, app[STORE], alone_since_s),
                 "copies": lambda: nameless.keep(access.clock),
                 "completeness": lambda: keep_checking(database, access.clock, int(settings.quiet_s * 1000)),
             }

@@ -1,7 +1,9 @@
 """The archive as a command opens it."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import fcntl
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from archive.config import Settings
@@ -20,15 +22,44 @@ class Archive:
     ingest: Ingest
 
 
+@contextmanager
+def _storing(settings: Settings) -> Iterator[None]:
+    """Say that a command may be storing: what it has on the disk and not yet in the index is no orphan."""
+    descriptor = _open_lock(settings)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_storing(settings: Settings) -> bool:
+    """Whether a command beside the server may be storing at this moment."""
+    descriptor = _open_lock(settings)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _open_lock(settings: Settings) -> int:
+    settings.locks_folder.mkdir(exist_ok=True)
+    return os.open(settings.locks_folder / "commands", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
 @asynccontextmanager
 async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
     """Open the archive that the settings name; makes it if it is not there."""
     migrate(settings.database_path)
     store = open_store(settings)
-    database = Database.open(settings.database_path)
-    ingest = Ingest(store, database, limits_of(settings))
-    try:
-        yield Archive(store, database, ingest)
-    finally:
-        await ingest.close()
-        await database.close()
+    with _storing(settings):
+        database = Database.open(settings.database_path)
+        ingest = Ingest(store, database, limits_of(settings))
+        try:
+            yield Archive(store, database, ingest)
+        finally:
+            await ingest.close()
+            await database.close()

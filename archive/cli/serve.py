@@ -4,6 +4,7 @@ import fcntl
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from structlog.typing import EventDict
 
 from archive.app import build_app
 from archive.cli.certificate import certificate_of
+from archive.cli.opening import is_storing
 from archive.cli.options import DEFAULT_DATA, DataOption
 from archive.cli.serving import Ending, Serving, listen, restart_in_place, serve_until_told
 from archive.cli.workers import Workers
@@ -54,14 +56,15 @@ def run_server(settings: Settings, announce: Callable[[], None] = lambda: None) 
     with _only_server(settings):
         open_store(settings).clear_drafts()
         migrate(settings.database_path)
+        alone_since_s = 0.0 if is_storing(settings) else time.time()
         announce()
         if settings.workers > 1:
             clear_folder(settings.metrics_folder)
-            Workers(settings, SHUTDOWN_S).run()
+            Workers(settings, SHUTDOWN_S, alone_since_s).run()
             return
         listener = listen(settings.host, settings.port)
         serving = Serving(listener, certificate_of(settings), SHUTDOWN_S, settings.idle_timeout_s)
-        ending = serve_until_told(lambda: build_app(settings), serving)
+        ending = serve_until_told(lambda: build_app(settings, alone_since_s), serving)
     if ending is Ending.RESTART:
         restart_in_place(listener)
 

@@ -11,13 +11,9 @@ from archive.cli.opening import Archive, open_archive
 from archive.cli.options import DEFAULT_DATA, DataOption
 from archive.cli.progress import progress_bar
 from archive.config import load_settings
-from archive.identifiers import Digest
-from archive.index.inventory import find_miscounted, find_named_blobs
-from archive.ingest import remove_unnamed
+from archive.index.inventory import find_miscounted
 from archive.jobs.scrub import Scrub
-
-ORPHAN_AGE_S = 3600
-"""Younger blobs without a row may belong to a store request that is still under way."""
+from archive.jobs.sweep import ORPHAN_AGE_S, sweep
 
 
 @dataclass(slots=True)
@@ -78,27 +74,5 @@ async def _look(archive: Archive, scrub: Scrub, bytes_per_s: float, restart: boo
                 findings.damaged += [(uid, checked.fault) for uid in checked.blob.instance_uids]
             progress.advance(task)
     findings.miscounted = await archive.database.read(find_miscounted)
-    named = await archive.database.read(find_named_blobs)
-    findings.orphans = await _sweep(archive, {blob.digest for blob in named})
+    findings.orphans = await sweep(archive.database, archive.store, time.time() - ORPHAN_AGE_S)
     return findings
-
-
-async def _sweep(archive: Archive, named: set[Digest]) -> int:
-    """Remove blobs that no row names, once they are old enough.
-
-    Each is looked for again inside the transaction in which it is removed: an ingest adds its row in one too, and looks
-    there for its blob, so neither can come between the other's look and deed.
-    """
-    oldest_kept = time.time() - ORPHAN_AGE_S
-    removed = 0
-    for digest in await asyncio.to_thread(_unnamed, archive, named, oldest_kept):
-        removed += await archive.database.write_batch(remove_unnamed, archive.store, digest, oldest_kept)
-    return removed
-
-
-def _unnamed(archive: Archive, named: set[Digest], oldest_kept: float) -> list[Digest]:
-    return [
-        digest
-        for digest in archive.store.digests()
-        if digest not in named and archive.store.written_s(digest) < oldest_kept
-    ]

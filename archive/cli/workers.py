@@ -41,10 +41,13 @@ class Workers(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     ----------
     shutdown_s
         Answers that are under way when the server is told to stop have this long to finish.
+    alone_since_s
+        As `build_app` takes it.
     """
 
-    def __init__(self, settings: Settings, shutdown_s: int) -> None:
+    def __init__(self, settings: Settings, shutdown_s: int, alone_since_s: float) -> None:
         self._settings = settings
+        self._alone_since_s = alone_since_s
         self._shutdown_s = shutdown_s
         super().__init__()
 
@@ -73,7 +76,7 @@ class Workers(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     def load(self) -> Callable[[], Any]:
         async def make() -> web.AppRunner:
             return DoorRunner(
-                build_app(self._settings),
+                build_app(self._settings, self._alone_since_s),
                 access_log=None,
                 shutdown_timeout=self._shutdown_s,
                 keepalive_timeout=self._settings.idle_timeout_s,

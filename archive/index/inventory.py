@@ -1,5 +1,6 @@
 """The whole index, for checking it against the store; not for requests, so it knows no scope."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -36,6 +37,15 @@ def find_named_blobs(connection: sa.Connection) -> list[NamedBlob]:
     for digest, length_bytes, instance_uid in connection.execute(query):
         named.setdefault(digest, NamedBlob(Digest(digest), length_bytes, [])).instance_uids.append(instance_uid)
     return list(named.values())
+
+
+def find_unnamed(connection: sa.Connection, digests: Sequence[Digest]) -> list[Digest]:
+    """Those of the digests that no row names; some hundreds at a time."""
+    stored = sa.select(instances.c.digest).where(instances.c.digest.in_(digests))
+    table = deleted_instances.c
+    restorable = sa.select(table.digest).where(table.digest.in_(digests), table.purged.is_(False))
+    named = set(connection.execute(stored.union(restorable)).scalars())
+    return [digest for digest in digests if digest not in named]
 
 
 def is_named(connection: sa.Connection, digest: Digest) -> bool:
