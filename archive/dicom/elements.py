@@ -88,6 +88,7 @@ class _Walker:
         self._data = data
         self._limits = limits
         self._left = limits.elements
+        self._no_padding_before = -1
         self._head = struct.Struct(order + "HH2sH").unpack_from
         self._implicit_head = struct.Struct(order + "HHI").unpack_from
         self._long = struct.Struct(order + "I").unpack_from
@@ -129,10 +130,16 @@ class _Walker:
         return refuse(f"The dataset has more than {self._limits.elements} elements and items.")
 
     def _is_padding(self, position: int, end: int) -> bool:
-        """Whether nothing but zeros follows, as some encoders fill up their last block."""
+        """Whether nothing but zeros follows, as some encoders fill up their last block.
+
+        What was found is kept: a file may ask this at each of a million elements of zeros.
+        """
+        if position <= self._no_padding_before:
+            return False
         while position < end:
             block = bytes(self._data[position : min(end, position + _PADDING_BLOCK_BYTES)])
             if block.count(0) != len(block):
+                self._no_padding_before = position + len(block) - len(block.lstrip(b"\0"))
                 return False
             position += len(block)
         return True
