@@ -37,7 +37,7 @@ from archive.jobs.sweep import keep_sweeping
 from archive.opening import limits_of, open_store
 from archive.operations import health
 from archive.operations import routes as operations_routes
-from archive.operations.door import DOOR, Door, say_goodbye
+from archive.operations.door import DOOR, Door, host_middleware, say_goodbye
 from archive.operations.figures import FiguresReader
 from archive.operations.limits import TURNSTILE, Turnstile, limits_middleware
 from archive.operations.metrics import METRICS, Metrics, setup_metrics
@@ -84,7 +84,11 @@ def build_app(settings: Settings, alone_since_s: float = 0.0) -> web.Application
     app = web.Application(client_max_size=1 << 20)
     setup_problems(app, present_problem)
     setup_metrics(app, Metrics(settings.metrics_folder if settings.workers > 1 else None))
-    app[DOOR], app[TURNSTILE] = Door(trusted=frozenset(settings.trusted_proxies)), Turnstile()
+    app[DOOR], app[TURNSTILE] = (
+        Door(trusted=frozenset(settings.trusted_proxies), send_idle_s=settings.send_idle_s),
+        Turnstile(),
+    )
+    app.middlewares.append(host_middleware)
     app.on_response_prepare.append(say_goodbye)
     app.cleanup_ctx.append(_opened(settings, alone_since_s))
     app[STRICT_ACCEPT] = settings.strict_accept
@@ -92,7 +96,12 @@ def build_app(settings: Settings, alone_since_s: float = 0.0) -> web.Application
     app[NO_MATCH_IS_204] = settings.no_match_is_204
     app[PUBLIC_BASE] = settings.base_url
     app[TO_XML] = to_xml
-    app[stow.routes.LIMITS] = StowLimits(request_bytes=settings.request_limit_bytes, parts=settings.parts_limit)
+    app[stow.routes.LIMITS] = StowLimits(
+        request_bytes=settings.request_limit_bytes,
+        parts=settings.parts_limit,
+        idle_s=settings.body_idle_s,
+        bytes_per_s=settings.body_bytes_per_s,
+    )
     app[PAGES] = Pages(settings.site_name, settings.help_phone)
     for root in DICOMWEB_ROOTS:
         app.add_routes(dicomweb_routes(root))
@@ -200,7 +209,7 @@ def _opened(settings: Settings, alone_since_s: float) -> Callable[[web.Applicati
 
     async def opened(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            database = Database.open(settings.database_path)
+            database = Database.open(settings.database_path, settings.database_wait_s)
             stack.push_async_callback(database.close)
             app[DATABASE], app[KNOWN] = database, Known(database)
             app[STORE] = open_store(settings)

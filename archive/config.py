@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     site_name: str = Field("Lightbox", description="The name of the institution on pages and in messages.")
     instance_limit_bytes: int = Field(8 * GIB, ge=1 << 20, description="Largest single DICOM file taken.")
     request_limit_bytes: int = Field(64 * GIB, ge=1 << 20, description="Largest body of one store request.")
+    reserve_bytes: int = Field(256 << 20, ge=0, description="Room on the disks that stored files leave free.")
     parts_limit: int = Field(10_000, ge=1, description="Most parts in one store request.")
     codec_workers: int = Field(0, ge=0, le=256, description="Decoding processes in all; 0 means one for each core.")
     frame_timeout_s: float = Field(20.0, gt=0, description="Longest time to decode one frame.")
@@ -50,6 +51,12 @@ class Settings(BaseSettings):
     accel_prefix: str = Field("", description="Internal location of nginx with the stored files; empty: none in front.")
     no_match_is_204: bool = Field(False, description="Answer an empty search by 204 (PS3.18 before CP-2473).")
     strict_accept: bool = Field(False, description="Answer requests without Accept by 406 (PS3.18 §8.7.5).")
+    body_idle_s: float = Field(60.0, gt=0, description="Longest silence within a request's body.")
+    body_bytes_per_s: int = Field(1024, ge=1, description="Slowest body, on average, beyond that time.")
+    send_idle_s: float = Field(
+        120.0, gt=0, description="Longest time for which a client may take nothing of an answer."
+    )
+    database_wait_s: float = Field(30.0, gt=0, description="Longest wait for another process's lock on the database.")
     idle_timeout_s: float = Field(75.0, gt=0, description="Longest wait for the whole head of a client's next request.")
     patient_import_bytes: int = Field(20 * GIB, ge=0, description="Most that one owner link may import, in bytes.")
     patient_import_files: int = Field(20_000, ge=0, description="The same, in files.")

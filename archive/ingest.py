@@ -22,7 +22,7 @@ from archive.audit import Event, append
 from archive.database.engine import Connection, Database
 from archive.dicom.coercion import CoercedFile, Coercion, coerce
 from archive.dicom.extract import parse_instance
-from archive.dicom.part10 import Limits
+from archive.dicom.part10 import Limits, require_magic
 from archive.errors import PayloadTooLargeError, RefusedInstanceError, StoreError, StoreUnreachableError
 from archive.identifiers import Digest, StudyUID
 from archive.index.inventory import is_named
@@ -31,12 +31,14 @@ from archive.index.writer import NewInstance, Outcome, add_instances
 from archive.instances import Buffer, ParsedInstance, StoredInstance
 from archive.store.checksum import checksum_of
 from archive.store.contract import Draft, Store
+from archive.store.room import Room
 
 T = TypeVar("T")
 log = logging.getLogger("lightbox.ingest")
 
 SPILL_BYTES = 1 << 20
 """An upload is held in memory up to this size, then written on."""
+HEAD_BYTES = 132
 DISK_THREADS = 4
 MAXIMUM_BATCH = 256
 """Instances in one transaction of the index."""
@@ -46,15 +48,17 @@ PROCESSING_FAILURE = 0x0110
 
 @dataclass(frozen=True, slots=True)
 class IngestLimits:
-    """What one instance may be; `parsing` bounds what reading it may cost. `coercion` is what is changed in each.
+    """What one instance may be; `parsing` bounds what reading it may cost, `room` is what its disk has to have.
 
-    `notes_uncopied`: each new image is noted in the index as one whose frames are to be copied to HTJ2K.
+    `coercion` is what is changed in each. `notes_uncopied`: each new image is noted in the index as one whose frames
+    are to be copied to HTJ2K.
     """
 
     instance_bytes: int = 8 << 30
     parsing: Limits = field(default_factory=Limits)
     coercion: Coercion = field(default_factory=Coercion)
     notes_uncopied: bool = False
+    room: Room = field(default_factory=Room)
 
 
 Told = tuple[NewInstance, Event | None]
@@ -287,12 +291,15 @@ class Upload:
 
     def _spill(self) -> None:
         held, self._held, self._held_bytes = self._held, [], 0
+        self._limits.room.require()
         for chunk in held:
             self._draft.write(chunk)
 
     def _finish(self, study_uid: StudyUID | None) -> NewInstance:
         draft, original = self._draft, None
         try:
+            if not draft.length_bytes:
+                require_magic(b"".join(self._held)[:HEAD_BYTES])  # what is no DICOM at all costs no file and no sync
             self._spill()
             digest = draft.seal()
             with draft.contents() as data:

@@ -7,6 +7,7 @@ from archive.store.contract import Store
 from archive.store.derived import Derived
 from archive.store.files import FileStore
 from archive.store.objects import Bucket, ObjectStore
+from archive.store.room import Room
 
 
 def open_store(settings: Settings) -> Store:
@@ -25,6 +26,7 @@ def limits_of(settings: Settings) -> IngestLimits:
     """What the settings say of every instance that comes in. Raises BadRequestError for what cannot be coerced."""
     changes, missing = by_tag(settings.coerce), by_tag(settings.coerce_missing)
     coercion = Coercion(changes, missing, system=settings.site_name[:64])
+    room = Room((settings.data, settings.store_folder), settings.reserve_bytes)
     return IngestLimits(
-        instance_bytes=settings.instance_limit_bytes, coercion=coercion, notes_uncopied=settings.copy_frames
+        settings.instance_limit_bytes, coercion=coercion, notes_uncopied=settings.copy_frames, room=room
     )

@@ -267,9 +267,14 @@ def root_of(request: web.Request) -> str:
     return "/dicom-web"
 
 
+def first_segment(request: web.Request) -> str:
+    """The first word of the path; "" where there is none, as in a target that is no path."""
+    return request.path.removeprefix("/").partition("/")[0]
+
+
 def require_same_site(request: web.Request, public_base: str) -> None:
     """A request that changes something and rides on a cookie must come from our own pages (CSRF)."""
-    if request.path.split("/")[1] in OPEN_ROOTS:
+    if first_segment(request) in OPEN_ROOTS:
         return  # no cookie is looked at on these roots
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:

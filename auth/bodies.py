@@ -1,5 +1,6 @@
 """Bodies of the JSON API: small, typed, refused in plain words."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -8,6 +9,8 @@ from aiohttp import web
 from archive.errors import BadRequestError, PayloadTooLargeError, UnsupportedMediaTypeError
 
 MAXIMUM_BODY_BYTES = 16_384
+BODY_TIMEOUT_S = 30.0
+"""Small bodies have this long to come."""
 
 
 class Body:
@@ -61,10 +64,14 @@ async def read_body(request: web.Request, limit_bytes: int = MAXIMUM_BODY_BYTES)
     if request.content_type != "application/json":
         raise UnsupportedMediaTypeError("The body is application/json.", parameter="Content-Type")
     data = bytearray()
-    async for chunk in request.content.iter_chunked(65_536):
-        data += chunk
-        if len(data) > limit_bytes:
-            raise PayloadTooLargeError("The body is too large.", limit_bytes=limit_bytes)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for chunk in request.content.iter_chunked(65_536):
+                data += chunk
+                if len(data) > limit_bytes:
+                    raise PayloadTooLargeError("The body is too large.", limit_bytes=limit_bytes)
+    except TimeoutError:
+        raise BadRequestError("The body came too slowly.") from None
     try:
         fields = json.loads(data)
     except (ValueError, RecursionError):

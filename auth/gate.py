@@ -13,12 +13,14 @@ from aiohttp.typedefs import Handler
 
 from archive.audit import Action, Event, Outcome
 from archive.errors import ForbiddenError, LightboxError
-from auth.access import ACCESS, OPEN_ROOTS, Access, access_middleware, principal_of, root_of
+from auth.access import ACCESS, OPEN_ROOTS, Access, access_middleware, first_segment, principal_of, root_of
 from auth.principals import Kind, Principal
 
 CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Content-Type, Content-Length, Content-Range, ETag, Warning, Retry-After",
+    "Access-Control-Expose-Headers": (
+        "Content-Type, Content-Length, Content-Range, ETag, Warning, Retry-After, X-Request-Id"
+    ),
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
 PREFLIGHT_HEADERS = {
@@ -110,12 +112,12 @@ async def require_download(request: web.Request) -> None:
 
 def is_dicomweb(request: web.Request) -> bool:
     root = root_of(request)
-    return request.path == root or request.path.startswith(root + "/") or request.path.split("/")[1] == "wado"
+    return request.path == root or request.path.startswith(root + "/") or first_segment(request) == "wado"
 
 
 def is_open_root(request: web.Request) -> bool:
     """Roots that take no cookie: any site may ask here, as it has to bring a secret of its own."""
-    return request.path.split("/")[1] in OPEN_ROOTS
+    return first_segment(request) in OPEN_ROOTS
 
 
 def is_download(response: web.StreamResponse) -> bool:

@@ -34,7 +34,10 @@ Json = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class MetadataLimits:
+    """Bounds of one request of metadata; `objects` are the instances that it may describe."""
+
     metadata_bytes: int = 32 << 20
+    objects: int = 10_000
     folder: str | None = None
     """Where bulk parts are spooled; None: the system's temporary folder."""
 
@@ -121,6 +124,8 @@ async def take_metadata(reader: MultipartReader, intake: Intake, limits: Metadat
         request = _Request()
         async for part in reader:
             await _read_part(part, request, spool, limits, parse_xml)
+            if len(request.objects) > limits.objects:
+                raise BadRequestError(f"A request has at most {limits.objects} objects.", parameter="body")
         if not request.objects:
             raise BadRequestError("The request holds no metadata.", parameter="body")
         for position, dataset in enumerate(request.objects, start=1):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
 
-from archive.errors import PayloadTooLargeError, RefusedInstanceError, StorageFullError
+from archive.errors import BusyError, PayloadTooLargeError, RefusedInstanceError, StorageFullError
 from archive.instances import StoredInstance
 
 PROCESSING_FAILURE = 0x0110
@@ -48,7 +48,8 @@ WARNING_REASONS: Mapping[int, str] = MappingProxyType(
 class Failure:
     """One part that was not stored. The UIDs are empty where the part did not get as far as to tell them.
 
-    `limit_bytes` is the limit that was passed, where that is the reason.
+    `limit_bytes` is the limit that was passed, where that is the reason; `retry_after_s` is when to try again, where it
+    may well be stored then.
     """
 
     position: int
@@ -57,6 +58,7 @@ class Failure:
     sop_class_uid: str = ""
     instance_uid: str = ""
     limit_bytes: int | None = None
+    retry_after_s: int | None = None
 
     @classmethod
     def of(cls, position: int, error: Exception) -> "Failure":
@@ -65,6 +67,8 @@ class Failure:
                 return cls(position, error.failure_reason, error.message, error.sop_class_uid, error.instance_uid)
             case PayloadTooLargeError():
                 return cls(position, OUT_OF_RESOURCES, error.message, limit_bytes=error.limit_bytes)
+            case BusyError():
+                return cls(position, OUT_OF_RESOURCES, error.message, retry_after_s=error.retry_after_s)
             case StorageFullError():
                 return cls(position, OUT_OF_RESOURCES, error.message)
             case _:
@@ -101,6 +105,8 @@ def _status_of_failures(failed: Sequence[Failure]) -> HTTPStatus:
         return HTTPStatus.BAD_REQUEST
     if all(failure.limit_bytes is not None for failure in failed):
         return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    if all(failure.retry_after_s is not None for failure in failed):
+        return HTTPStatus.SERVICE_UNAVAILABLE
     if all(failure.is_shortage for failure in failed):
         return HTTPStatus.INSUFFICIENT_STORAGE
     return HTTPStatus.CONFLICT

@@ -61,13 +61,15 @@ class Sender:
 class StowLimits:
     """Bounds of one request. An instance's own limit is the ingest's.
 
-    `held_metadata_bytes` bounds what is kept of parts that wait for the end of the request.
+    `held_metadata_bytes` bounds what is kept of parts that wait for the end of the request. A body may be silent for
+    `idle_s`, and takes no longer in all than that and its length at `bytes_per_s`.
     """
 
     request_bytes: int = 64 << 30
     parts: int = 10_000
     held_metadata_bytes: int = 64 << 20
     idle_s: float = 60.0
+    bytes_per_s: int = 1024
 
 
 async def read_body(request: web.Request, limits: StowLimits) -> AsyncIterator[bytes]:
@@ -78,14 +80,15 @@ async def read_body(request: web.Request, limits: StowLimits) -> AsyncIterator[b
     PayloadTooLargeError
         More than `request_bytes`, announced or sent.
     BadRequestError
-        Nothing came for `idle_s`.
+        Nothing came for `idle_s`, or the body trickles.
     """
     limit = limits.request_bytes
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
     await _invite(request)
-    received = 0
+    received, waited_s, loop = 0, 0.0, asyncio.get_running_loop()
     while True:
+        asked_s = loop.time()
         try:
             async with asyncio.timeout(limits.idle_s):
                 chunk = await request.content.readany()
@@ -96,6 +99,10 @@ async def read_body(request: web.Request, limits: StowLimits) -> AsyncIterator[b
         if not chunk:
             return
         received += len(chunk)
+        waited_s += loop.time() - asked_s  # what the disk takes is not the client's doing
+        if waited_s > limits.idle_s + received / limits.bytes_per_s:
+            message = f"The body came more slowly than {limits.bytes_per_s} bytes a second."
+            raise BadRequestError(message, parameter="body")
         if received > limit:
             raise _too_large(limit)
         yield chunk

@@ -13,7 +13,13 @@ from archive.dicomweb.multipart import IncomingPart, MultipartLimits, MultipartR
 from archive.dicomweb.payload import JSON, TO_XML, XML, Answer, root_of, send_answer
 from archive.dicomweb.targets import PublicRoot, StudyTarget
 from archive.dicomweb.transactions import Transaction
-from archive.errors import BadRequestError, PayloadTooLargeError, RefusedInstanceError, UnsupportedMediaTypeError
+from archive.errors import (
+    BadRequestError,
+    BusyError,
+    PayloadTooLargeError,
+    RefusedInstanceError,
+    UnsupportedMediaTypeError,
+)
 from archive.identifiers import StudyUID
 from archive.resources import INGEST, STRICT_ACCEPT
 from auth.access import require_store
@@ -118,6 +124,9 @@ async def _respond(
     if outcome.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         failure = outcome.failed[0]
         raise PayloadTooLargeError(failure.message, limit_bytes=failure.limit_bytes or 0)
+    if outcome.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        failure = outcome.failed[0]
+        raise BusyError(failure.message, retry_after_s=failure.retry_after_s or 1)
     module = response_module(outcome, root, study_uid)
     body = request.config_dict[TO_XML](module) if offer.media_type == XML else orjson.dumps(module)
     answer = Answer(

@@ -24,9 +24,16 @@ async def explicit_file(request: web.Request, instance: Instance) -> AsyncIterat
         facts = facts_after(instance.pixels, instance.transfer_syntax_uid)
     async with contents(request.app[STORE], instance.digest) as data:
         plan = await asyncio.to_thread(plan_explicit, data, facts)
+        places = [piece for piece in plan.pieces if isinstance(piece, DecodedFrames)]
+        decoded = [_decoded(request, instance, place) for place in places]
+        # The first frame before the first byte: what cannot be decoded at all still becomes a status.
+        begun = [await anext(chunks) for chunks in decoded[:1]]
         for piece in plan.pieces:
             if isinstance(piece, DecodedFrames):
-                async for chunk in _decoded(request, instance, piece):
+                for chunk in begun:
+                    yield chunk
+                begun.clear()
+                async for chunk in decoded.pop(0):
                     yield chunk
             else:
                 async for chunk in _plain(request, instance, plan, piece):

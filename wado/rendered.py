@@ -119,7 +119,7 @@ def _middle(instances: Sequence[Instance]) -> Instance:
 
 
 async def _render(request: web.Request, scope: Scope, instance: Instance, frames: Sequence[int]) -> web.StreamResponse:
-    if instance.frames.layout is FrameLayout.NONE:
+    if instance.frames.layout is FrameLayout.NONE or not frames:
         raise NotFoundError("There is no picture of this instance.")
     offers = SINGLE_FRAME_OFFERS if len(frames) == 1 else MULTI_FRAME_OFFERS
     offer = negotiation_of(request).choose(offers)
@@ -168,4 +168,5 @@ async def send_picture(
 
 def _name(frames: Sequence[int], parameters: RenderParameters) -> str:
     """Tells apart every two pictures of one instance."""
-    return hashlib.sha256(f"{list(frames)} {parameters.cache_name()}".encode()).hexdigest()[:16]
+    listed = frames if isinstance(frames, range) else list(frames)  # a range may be long
+    return hashlib.sha256(f"{listed} {parameters.cache_name()}".encode()).hexdigest()[:16]

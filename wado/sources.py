@@ -4,6 +4,7 @@ import asyncio
 
 from aiohttp import web
 
+from archive.errors import NotFoundError
 from archive.instances import Instance
 from archive.store.contract import Store
 from wado.pixels.copies import COPIED_AS, FrameCopies
@@ -17,9 +18,17 @@ READ_AT_ONCE_BYTES = 4 << 20
 
 
 async def frame_source(store: Store, instance: Instance) -> FrameSource:
-    """Where the workers find the frames of an instance. Raises StoreError when its bytes are missing."""
-    if instance.pixels is None:
-        raise ValueError("An instance without pixels has no frames.")
+    """Where the workers find the frames of an instance.
+
+    Raises
+    ------
+    NotFoundError
+        It has no frames, or says too little of its pixels.
+    StoreError
+        Its bytes are missing.
+    """
+    if instance.pixels is None or instance.frames.count == 0:
+        raise NotFoundError("There is no picture of this instance.")
     path = await asyncio.to_thread(store.path_of, instance.digest)
     return FrameSource(path, instance.digest, instance.pixels, instance.frames, instance.transfer_syntax_uid)
 

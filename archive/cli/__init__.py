@@ -68,6 +68,11 @@ def main() -> None:
     except LightboxError as error:
         print(f"lightbox: {error.message}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:
+        if error.strerror is None or error.filename is None:
+            raise
+        print(f"lightbox: {error.filename}: {error.strerror}.", file=sys.stderr)
+        sys.exit(1)
     except ValidationError as error:
         for fault in error.errors():
             print(f"lightbox: {describe_fault(fault)}", file=sys.stderr)

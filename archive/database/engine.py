@@ -35,36 +35,42 @@ Connection = sa.Connection
 Work = Callable[Concatenate[sa.Connection, P], T]
 
 READER_THREADS = 4
-BUSY_TIMEOUT_MS = 30_000
+WAIT_S = 30.0
+"""How long a lock that another process holds is waited for."""
+LOOP_WAIT_MS = 100
+"""The same in the event loop, where everybody waits: readers meet a lock only where somebody takes the whole file."""
 CACHE_KIB = 65_536
 MMAP_BYTES = 1 << 30
 SQLITE_FULL, SQLITE_IOERR, SQLITE_BUSY, SQLITE_CORRUPT, SQLITE_READONLY = 13, 10, 5, 11, 8
+SQLITE_LOCKED, SQLITE_CANTOPEN, SQLITE_NOTADB = 6, 14, 26
+SQLITE_IOERR_SHMSIZE = 4874
+DAMAGED = "The database is damaged: bring back a backup, or make the index anew with `lightbox reindex`."
 
 
 class Database:
     """The archive's database. Open with `Database.open`, end with `close`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, wait_s: float) -> None:
         self._path = path
         self._reading = sa.create_engine(
             f"sqlite:///{path}",
             poolclass=QueuePool,
             pool_size=READER_THREADS + 1,
             max_overflow=0,
-            connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
+            connect_args={"check_same_thread": False, "timeout": wait_s},
         )
         _prepare(self._reading, writing=False)
         self._writing = create_async_engine(
             f"sqlite+aiosqlite:///{path}",
             poolclass=StaticPool,
-            connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
+            connect_args={"timeout": wait_s},
         )
         _prepare(self._writing.sync_engine, writing=True)
         self._write_lock = asyncio.Lock()
         self._batching = sa.create_engine(
             f"sqlite:///{path}",
             poolclass=StaticPool,
-            connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
+            connect_args={"check_same_thread": False, "timeout": wait_s},
         )
         _prepare(self._batching, writing=True)
         self._batch_writer = ThreadPoolExecutor(1, thread_name_prefix="database-write")
@@ -72,9 +78,12 @@ class Database:
         self._loop_connection: sa.Connection | None = None
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open the database at `path`; it must have been migrated (see `migrate`)."""
-        return cls(path)
+    def open(cls, path: Path, wait_s: float = WAIT_S) -> Self:
+        """Open the database at `path`; it must have been migrated (see `migrate`).
+
+        Another process's lock is waited for as long as `wait_s`, then work fails with BusyError.
+        """
+        return cls(path, wait_s)
 
     async def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a reading unit of work in a reader thread."""
@@ -83,10 +92,11 @@ class Database:
 
     async def keyed(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a reading unit of work that only looks rows up by key; short by promise."""
-        if self._loop_connection is None:
-            self._loop_connection = self._reading.connect()
-        connection = self._loop_connection
         with _told_plainly():
+            if self._loop_connection is None:
+                self._loop_connection = self._reading.connect()
+                self._loop_connection.exec_driver_sql(f"PRAGMA busy_timeout={LOOP_WAIT_MS}")
+            connection = self._loop_connection
             try:
                 return work(connection, *args, **kwargs)
             finally:
@@ -136,15 +146,25 @@ class _told_plainly:  # noqa: N801 - used as a statement, like contextlib's own
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, sa.exc.DBAPIError) or not isinstance(error.orig, sqlite3.Error):
+        fault = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+        if not isinstance(fault, sqlite3.Error):
             return
-        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-        if code == SQLITE_FULL:
+        code = getattr(fault, "sqlite_errorcode", 0) & 0xFF
+        if code == SQLITE_FULL or _is_out_of_room(fault):
             raise StorageFullError("The disk of the database is full.") from error
-        if code == SQLITE_BUSY:
+        if code in (SQLITE_BUSY, SQLITE_LOCKED):
             raise BusyError("The database is busy.") from error
-        if code in (SQLITE_IOERR, SQLITE_CORRUPT, SQLITE_READONLY):
+        if code in (SQLITE_CORRUPT, SQLITE_NOTADB):
+            raise StoreError(DAMAGED) from error
+        if code == SQLITE_READONLY:
+            raise StoreError("The database cannot be written: its disk or its file is read-only.") from error
+        if code in (SQLITE_IOERR, SQLITE_CANTOPEN):
             raise StoreError("The database cannot be read or written.") from error
+
+
+def _is_out_of_room(error: sqlite3.Error) -> bool:
+    """The shared memory beside the database could not grow: that is told as a fault of the disk."""
+    return getattr(error, "sqlite_errorcode", 0) == SQLITE_IOERR_SHMSIZE
 
 
 def _prepare(engine: sa.Engine, *, writing: bool) -> None:
@@ -187,15 +207,15 @@ def migrate(path: Path) -> None:
     Raises
     ------
     StoreError
-        The database was made by a newer program.
+        The database was made by a newer program, is damaged, or cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": WAIT_S})
     _prepare(engine, writing=True)
     try:
-        with engine.connect() as connection:
+        with _told_plainly(), engine.connect() as connection:
             script = ScriptDirectory.from_config(config)
             current = MigrationContext.configure(connection).get_current_revision()
             connection.rollback()

@@ -19,6 +19,7 @@ JPIP_DEFLATED = ("1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")
 RATIO_COUNTS_FROM_BYTES = 64 << 20
 """A deflated dataset may grow by any factor up to this size: empty segmentations do."""
 _BLOCK_BYTES = 1 << 18
+_NO_MAGIC = "This is not a DICOM file: DICM does not stand at byte 128."
 
 _META_HEAD = struct.Struct("<HH2sH")
 _LONG = struct.Struct("<I")
@@ -94,7 +95,13 @@ def read_file_meta(
             return _read_group(data, 0, limits)
         if group in (0x0008, 0x0800):
             return FileMeta(_guessed_syntax(group, vr), "", "", 0, complete=False)
-    raise refuse("This is not a DICOM file: DICM does not stand at byte 128.")
+    raise refuse(_NO_MAGIC)
+
+
+def require_magic(head: Buffer) -> None:
+    """Raise RefusedInstanceError where a file that begins like this is no Part 10 file."""
+    if bytes(head[PREAMBLE_BYTES : PREAMBLE_BYTES + 4]) != b"DICM":
+        raise refuse(_NO_MAGIC)
 
 
 def _guessed_syntax(group: int, vr: bytes) -> str:

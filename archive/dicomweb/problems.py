@@ -32,6 +32,8 @@ Presenter = Callable[[web.Request, "Problem"], web.StreamResponse | None]
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """Stands in the answer to a failed request and in the log; set by `problems_middleware` where nobody did."""
+REQUEST_ID_HEADER = "X-Request-Id"
+"""Stands on every refusal, as some have bodies that the standard prescribes, without room for an id."""
 _STARTED = web.RequestKey("started", bool)
 
 logger = logging.getLogger("lightbox.problems")
@@ -120,6 +122,8 @@ def setup_problems(app: web.Application, presenter: Presenter | None = None) -> 
 
 async def _note_start(request: web.Request, response: web.StreamResponse) -> None:
     request[_STARTED] = True
+    if response.status >= HTTPStatus.BAD_REQUEST and REQUEST_ID in request:
+        response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
 
 
 def problems_middleware(presenter: Presenter | None = None) -> Middleware:

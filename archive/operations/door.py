@@ -1,15 +1,25 @@
 """The way in for connections: so many and no more, and none when the server is about to stop.
 
 aiohttp takes every connection that comes. Here each is looked at before it is handed on: beyond the limits of
-`limits.CONNECTIONS` it gets a 503 and is closed, whatever it was about to ask.
+`limits.CONNECTIONS` it gets a 503 and is closed, whatever it was about to ask. What cannot be read as HTTP is refused
+in the form of all refusals.
 """
 
 import asyncio
-from collections.abc import Callable
+import logging
+import re
+import socket
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, cast
+from uuid import uuid4
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+from aiohttp.web_protocol import RequestHandler
 
+from archive.dicomweb.problems import Problem, describe_error
+from archive.errors import BadRequestError
 from archive.operations.limits import CONNECTIONS, RETRY_AFTER_S, Limit
 from auth.limits import network_of
 
@@ -24,16 +34,24 @@ MOST_LINGERING = 64
 LAST_ANSWERS_S = 1.0
 """Connections that are kept open have this long to bring their next request and be told that it is the last."""
 LOOK_EVERY_S = 0.02
+_HOST = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.]+\])(:[0-9]{0,5})?", re.ASCII)
+LAST = web.RequestKey("last", bool)
+"""Set where nothing more is to be read from the request's connection."""
+log = logging.getLogger("lightbox.door")
 
 
 class Door:
     """Counts connections by network. `closing` makes every further answer the last on its connection."""
 
-    def __init__(self, limit: Limit = CONNECTIONS, trusted: frozenset[str] = frozenset()) -> None:
-        self.limit, self._trusted = limit, trusted
+    def __init__(
+        self, limit: Limit = CONNECTIONS, trusted: frozenset[str] = frozenset(), send_idle_s: float = 120.0
+    ) -> None:
+        self.limit, self._trusted, self.send_idle_s = limit, trusted, send_idle_s
         self.closing = False
         self.lingering = 0
         self.server: web.Server | None = None
+        self.options: Mapping[str, Any] = {}
+        """Of each connection, as aiohttp's RequestHandler takes them."""
 
     @property
     def open_connections(self) -> int:
@@ -65,7 +83,7 @@ class Door:
     def greet(self) -> "Greeter":
         """A protocol for a new connection; asyncio calls this."""
         assert self.server is not None
-        return Greeter(self, cast("Callable[[], asyncio.Protocol]", self.server))
+        return Greeter(self, partial(Conversation, self.server, loop=asyncio.get_running_loop(), **self.options))
 
 
 DOOR: web.AppKey[Door] = web.AppKey("DOOR", Door)
@@ -84,6 +102,7 @@ class Greeter(asyncio.Protocol):
             protocol = self._make()
             transport.set_protocol(protocol)
             protocol.connection_made(transport)  # counted from here on
+            end_when_nothing_is_taken(transport, self._door.send_idle_s)
             return
         self._transport = transport
         self._door.lingering += 1
@@ -107,12 +126,48 @@ def address_of(transport: asyncio.BaseTransport | None) -> str:
     return str(peer[0]) if isinstance(peer, tuple) else ""
 
 
+def end_when_nothing_is_taken(transport: asyncio.BaseTransport, idle_s: float) -> None:
+    """Have the system end a connection whose client takes nothing of what was sent for so long (tcp(7)).
+
+    No time limit of ours sees it: the answer may have been handed to the system whole, and its handler may be done.
+    """
+    connection = transport.get_extra_info("socket")
+    if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(idle_s * 1000))
+
+
+class Conversation(RequestHandler):
+    """A connection. What HTTP's reader refuses is answered by a problem with an id, which repeats nothing of it."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("The answer has begun already.")
+        problem, request_id = Problem.of(exc if isinstance(exc, Exception) else RuntimeError()), uuid4().hex
+        told = {"request_id": request_id, "code": problem.code, **describe_error(exc or RuntimeError())}
+        log.log(logging.ERROR if problem.status >= 500 else logging.INFO, "A message could not be served.", extra=told)
+        response = problem.to_response(request_id)
+        response.force_close()
+        return response
+
+
 class DoorRunner(web.AppRunner):
-    """An application's runner whose connections come through its door."""
+    """An application's runner whose connections come through its door; `options` are those of each connection."""
+
+    def __init__(self, app: web.Application, *, shutdown_timeout: float = 60.0, **options: Any) -> None:
+        super().__init__(app, shutdown_timeout=shutdown_timeout)
+        self._options = options
 
     async def setup(self) -> None:
         await super().setup()
-        self.app[DOOR].server = super().server
+        self.app[DOOR].server, self.app[DOOR].options = super().server, self._options
 
     async def cleanup(self) -> None:
         """Take nothing new, let busy clients hear that their connection ends, finish what is under way, close."""
@@ -141,8 +196,17 @@ class _Way:
         return self._server.requests_count
 
 
+@web.middleware
+async def host_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what is no host (RFC 9112 §3.2): whoever stands between might read it as another one than we do."""
+    if _HOST.fullmatch(request.headers.get(hdrs.HOST, "")) is None:
+        request[LAST] = True
+        raise BadRequestError("Host names no host.", parameter="Host")
+    return await handler(request)
+
+
 async def say_goodbye(request: web.Request, response: web.StreamResponse) -> None:
     """aiohttp's signal: when the server is about to stop, this is the last answer on its connection."""
-    if request.app[DOOR].closing:
+    if request.app[DOOR].closing or LAST in request:
         response.force_close()
         response.headers["Connection"] = "close"  # aiohttp has decided on this header already

@@ -124,7 +124,7 @@ def limits_on(request: web.Request) -> list[str]:
     if "dicom-web" not in segments[:3]:
         return names
     last = segments[-1]
-    if request.method == hdrs.METH_POST and (last == "studies" or segments[-2] == "studies"):
+    if request.method == hdrs.METH_POST and "studies" in segments[-2:]:
         names.append(STORES.name)
         if any(kind in request.headers.get(hdrs.CONTENT_TYPE, "").lower() for kind in JSON_KINDS):
             names.append(METADATA_STORES.name)

@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from archive.errors import ForbiddenError
 from archive.operations.door import DOOR
 from archive.operations.figures import FiguresReader
+from archive.operations.heap import Heap
 from archive.operations.metrics import METRICS
 from auth.access import ACCESS, principal_of, require_read
 from auth.principals import Kind
@@ -52,7 +53,9 @@ def observe(app: web.Application) -> None:
 
 
 async def keep_observing(app: web.Application) -> None:
-    """Put it down again and again: another process may be the one that is asked."""
+    """Put it down again and again: another process may be the one that is asked. Gives memory back beside that."""
+    heap = Heap()
     while True:
         observe(app)
+        await asyncio.to_thread(heap.look)
         await asyncio.sleep(OBSERVE_EVERY_S)

@@ -1,5 +1,6 @@
 """Blobs as files, durable when acknowledged. The layout is described in FORMAT.md."""
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -195,7 +196,9 @@ class FileDraft:
         self._close()
 
     def discard(self) -> None:
-        self._path.unlink(missing_ok=True)
+        if self._descriptor >= 0:
+            with contextlib.suppress(OSError):  # on a disk that became read-only it stays, for the next start to clear
+                self._path.unlink(missing_ok=True)
         self._close()
 
     def _close(self) -> None:

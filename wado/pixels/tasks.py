@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from archive.errors import UnprocessableError
+from archive.operations.heap import give_back
 from wado.pixels.decode import Samples
 from wado.pixels.drawing_attributes import PresentationReader
 from wado.pixels.exact import exact_copy
@@ -26,6 +27,12 @@ class Tools:
     def __init__(self) -> None:
         self.frames = FrameReader()
         self.presentations = PresentationReader()
+
+    def rest(self) -> None:
+        """There was nothing to do for a while: let go of it, and of what the allocator holds."""
+        self.frames = FrameReader()
+        self.presentations = PresentationReader()
+        give_back()
 
 
 class Task(Protocol):

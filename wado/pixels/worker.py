@@ -9,6 +9,7 @@ import math
 import os
 import pickle
 import resource
+import select
 import signal
 import socket
 import struct
@@ -25,6 +26,8 @@ REPLY = struct.Struct("<BQ200s")
 
 Nothing from a worker is unpickled: a codec may have been taken over by the frame that it decodes."""
 DONE, FAILED = 0, 1
+REST_S = 5.0
+"""A worker that has had nothing to do for so long lets go of what it keeps."""
 OUT_OF_MEMORY = "unprocessable\nThe frame needs more memory than one frame may have."
 
 
@@ -48,7 +51,7 @@ def main(arguments: list[str]) -> None:
     tools = Tools()
     with socket.socket(fileno=socket_descriptor) as connection, Arena(arena_descriptor) as arena:
         connection.sendall(REPLY.pack(DONE, 0, b""))  # ready
-        while (request := _receive(connection)) is not None:
+        while (request := _receive(connection, tools)) is not None:
             _serve(request, connection, arena, tools)
 
 
@@ -67,8 +70,10 @@ def _serve(request: Request, connection: socket.socket, arena: Arena, tools: Too
         write_derived(request.keep_at, result if isinstance(result, bytes) else result.tobytes())
 
 
-def _receive(connection: socket.socket) -> Request | None:
+def _receive(connection: socket.socket, tools: Tools) -> Request | None:
     """The next request; None when the server is gone."""
+    if not select.select([connection], [], [], REST_S)[0]:
+        tools.rest()
     head = connection.recv(REQUEST_HEAD.size, socket.MSG_WAITALL)
     if len(head) < REQUEST_HEAD.size:
         return None
