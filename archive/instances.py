@@ -1,9 +1,10 @@
 """What is known of a stored instance, and where each of its frames lies. Frozen values."""
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Self
+from typing import Any, Self, overload
 
 from archive.identifiers import Digest, InstanceUID, SeriesUID, StudyUID
 
@@ -34,6 +35,49 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class SingleSpans(Sequence[tuple[Span, ...]]):
+    """Spans of frames of one fragment each, read from the stored form when they are asked for.
+
+    A slide has a hundred thousand frames: whoever wants one of them does not wait for all.
+    """
+
+    data: bytes
+    """For each frame the number of its fragments, 1, then offset and length."""
+
+    _ENTRY = struct.Struct("<IQI")
+
+    @classmethod
+    def of(cls, data: bytes) -> Self | None:
+        """None where a frame has several fragments, or none."""
+        count, rest = divmod(len(data), cls._ENTRY.size)
+        is_single = not rest and data[:: cls._ENTRY.size] == b"\1" * count
+        is_single = is_single and not any(any(data[place :: cls._ENTRY.size]) for place in (1, 2, 3))
+        return cls(data) if is_single else None
+
+    def __len__(self) -> int:
+        return len(self.data) // self._ENTRY.size
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[Span, ...]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[tuple[Span, ...]]: ...
+    def __getitem__(self, index: int | slice) -> tuple[Span, ...] | Sequence[tuple[Span, ...]]:
+        if isinstance(index, slice):
+            return tuple(self[position] for position in range(*index.indices(len(self))))
+        position = index if index >= 0 else index + len(self)
+        if not 0 <= position < len(self):
+            raise IndexError(index)
+        _, offset, length_bytes = self._ENTRY.unpack_from(self.data, position * self._ENTRY.size)
+        return (Span(offset, length_bytes),)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+
+@dataclass(frozen=True, slots=True)
 class FrameIndex:
     """Where each frame lies, made once at ingest.
 
@@ -45,7 +89,7 @@ class FrameIndex:
     count: int = 0
     offset: int = 0
     frame_bits: int = 0
-    spans: tuple[tuple[Span, ...], ...] = ()
+    spans: Sequence[tuple[Span, ...]] = ()
     reason: str = ""
 
     def spans_of(self, frame_index: int) -> tuple[Span, ...]:
@@ -87,6 +131,9 @@ class FrameIndex:
         position = cls._HEAD.size
         if layout == FrameLayout.WHOLE:
             return cls(FrameLayout.WHOLE, count, reason=data[position:].decode())
+        single = SingleSpans.of(data[position:])
+        if single is not None:
+            return cls(FrameLayout(layout), count, offset, frame_bits, single if single else ())
         frames: list[tuple[Span, ...]] = []
         while position < len(data):
             (fragments,) = struct.unpack_from("<I", data, position)

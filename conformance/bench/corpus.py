@@ -22,7 +22,7 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
 SIDE = 512
 SERIES_INSTANCES = 500
-FRAMES = 100
+FRAMES = 200
 COLD_INSTANCES = 120
 SMALL_STUDIES = 1_000
 """For searches; as many as every server that is compared takes in within a minute."""
