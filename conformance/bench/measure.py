@@ -37,6 +37,7 @@ class Figure:
     cpu_ms: float | None
     megabytes_per_s: float = 0.0
     p99_ms: float = 0.0
+    p50_ms: float = 0.0
 
 
 @dataclass(slots=True)
@@ -168,12 +169,14 @@ def _rounds(row: Row, servers: Sequence[Server], run: Callable[[Server, int], Lo
 
 
 def _figure(load: Load, used_s: float, server: Server) -> Figure:
-    tail = sorted(load.latencies_s)[min(len(load.latencies_s) - 1, int(len(load.latencies_s) * 0.99))]
+    ordered = sorted(load.latencies_s)
+    tail = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
     return Figure(
         load.requests / load.elapsed_s,
         used_s * 1000 / load.requests if server.pids else None,
         load.received_bytes / load.elapsed_s / 1e6,
         tail * 1000,
+        statistics.median(ordered) * 1000,
     )
 
 
@@ -184,6 +187,7 @@ def _median(figures: Sequence[Figure]) -> Figure:
         statistics.median(cpu) if cpu else None,
         statistics.median(figure.megabytes_per_s for figure in figures),
         statistics.median(figure.p99_ms for figure in figures),
+        statistics.median(figure.p50_ms for figure in figures),
     )
 
 

@@ -41,14 +41,18 @@ def free_port() -> int:
 
 @contextmanager
 def lightbox(workers: int, data: str | None = None) -> Iterator[Server]:
-    """Run Lightbox with a token that may read and store, on a new folder or on one that is filled already."""
+    """Run Lightbox with a token that may read and store, on a new folder or on one that is filled already.
+
+    One that is filled holds made-up instances: their files are not read in the background.
+    """
     command = (sys.executable, "-m", "archive.cli")
     port = free_port()
     with tempfile.TemporaryDirectory() as new_folder:
         folder = data or new_folder
         made = (*command, "token", "create", "--data", folder, "--role", "read", "--role", "store", "bench")
         token = subprocess.run(made, check=True, capture_output=True, text=True).stdout.split()[-1]  # noqa: S603 - our own command
-        served = (*command, "serve", "--data", folder, "--port", str(port), "--workers", str(workers))
+        unread = ("/usr/bin/env", "LIGHTBOX_SCRUB_DAYS=0") if data else ()
+        served = (*unread, *command, "serve", "--data", folder, "--port", str(port), "--workers", str(workers))
         with (Path(folder) / "log").open("wb") as log, _running(served, port, log.fileno()) as pid:
             yield Server("Lightbox", f"http://127.0.0.1:{port}/dicom-web", (pid,), token)
 
