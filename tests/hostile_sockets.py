@@ -94,7 +94,7 @@ def heads() -> Iterator[tuple[str, Raw]]:
     many = LIVE + HOST + TOKEN + b"\r\n"
     yield "head-pipelined-500", Raw(many * 500, (200,), is_one=False)
     length = b"Content-Length: 4000000000\r\n\r\nabc"
-    yield "body-announced-and-missing", Raw(STORE + length, (0, 400, 408))
+    yield "body-announced-and-missing", Raw(STORE + length, (0, 400, 408), is_one=False)
 
 
 SETS = (smuggling, heads)
