@@ -48,6 +48,9 @@ GOOD = (
     "examples_jpeg2k.dcm",
     "MR_small_RLE.dcm",
     "image_dfl.dcm",
+    "SC_rgb_jpeg_dcmtk.dcm",
+    "JPGExtended.dcm",
+    "JPEGLSNearLossless_08.dcm",
 )
 AS_STORED = {
     "Accept": ", ".join(
@@ -145,6 +148,9 @@ class Trial:
             items = hostile_files.element(0x00081140, b"SQ", (hostile_files.ITEM + bytes(4)) * 100_000)
             self._store(name, hostile_files.small(name, {0x00081140: items}))
         with ThreadPoolExecutor(4) as threads:
+            # Each picture in sizes of its own, so that every decoder has met every codec.
+            addresses = [f"{image}/rendered?viewport={side},{side}" for side in range(20, 32) for image in self._images]
+            list(threads.map(lambda path: self.session.get(self.server.dicomweb + path, timeout=60), addresses))
             snapshots = list(threads.map(lambda _: self._snapshot(), range(8)))
         assert all(one == snapshots[0] for one in snapshots)
         return snapshots[0]

@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -49,17 +48,19 @@ def signed_in(server: Server) -> dict[str, str]:
 @contextmanager
 def traced(server: Server, *options: str) -> Iterator[Path]:
     """The server under strace; the trace is whole when the block is left."""
-    trace = server.data.parent / "trace"
+    trace, told = server.data.parent / "trace", server.data.parent / "strace.txt"
     command = ["strace", "-f", "-yy", "-s", "16", "-o", str(trace), *options, "-p", str(server.process.pid)]
-    tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert tracer.stderr is not None
-    assert "attached" in tracer.stderr.readline()
-    threading.Thread(target=tracer.stderr.read, daemon=True).start()
-    try:
-        yield trace
-    finally:
-        tracer.send_signal(signal.SIGINT)
-        tracer.wait(WITHIN_S)
+    with told.open("wb") as file, subprocess.Popen(command, stderr=file) as tracer:
+        try:
+            deadline_s = time.monotonic() + WITHIN_S
+            while "attached" not in told.read_text():
+                assert time.monotonic() < deadline_s
+                assert tracer.poll() is None, told.read_text()
+                time.sleep(0.02)
+            yield trace
+        finally:
+            if tracer.poll() is None:
+                tracer.send_signal(signal.SIGINT)
 
 
 def test_a_database_that_another_process_has_locked_is_503_and_all_goes_on_when_it_lets_go(
@@ -191,8 +192,7 @@ def test_what_a_killed_server_did_not_answer_is_not_half_there(tmp_path: Path) -
     for number, call in enumerate(("rename", "fdatasync,fsync"), start=2):
         with traced(server, "-e", f"inject={call}:signal=SIGKILL") as _, pytest.raises(requests.RequestException):
             store(server, headers, instance(number))
-        server.process.wait(WITHIN_S)
-        server.kill()
+        server.process.wait(WITHIN_S)  # its decoders end with it
         server = start_server(data)
         assert listed(server, headers) == expected
         assert store(server, headers, instance(number)).status_code == 200
