@@ -91,12 +91,14 @@ async def read_body(request: web.Request, limits: StowLimits) -> AsyncIterator[b
         asked_s = loop.time()
         try:
             async with asyncio.timeout(limits.idle_s):
-                chunk = await request.content.readany()
+                chunk, is_piece = await request.content.readchunk()  # as it came: `readany` would join, and so copy
         except TimeoutError:
             raise BadRequestError(
                 f"The body stopped arriving for {limits.idle_s:g} seconds.", parameter="body"
             ) from None
         if not chunk:
+            if is_piece:  # the end of a piece in chunked coding
+                continue
             return
         received += len(chunk)
         waited_s += loop.time() - asked_s  # what the disk takes is not the client's doing

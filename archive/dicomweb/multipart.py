@@ -60,6 +60,10 @@ class RelatedType:
         return cls(root.name, boundary)
 
 
+SHORT_BYTES = 512
+"""A rest that is shorter is copied, so that what has been read is let go."""
+
+
 @dataclass(slots=True)
 class IncomingPart:
     """One part while it arrives. `position` counts from 1. Its chunks can be read once, before the next part."""
@@ -105,6 +109,7 @@ class MultipartReader:
         )
         # The first delimiter may stand at the very start of the body: it gets the line end it lacks.
         self._buffer = _LINE_END
+        self._start = 0  # what stands before it in the buffer has been read: to cut it off would copy all the rest
         self._position = 0
         self._lead = 0
         self._in_content = False
@@ -134,8 +139,6 @@ class MultipartReader:
             content, ended = self._take_content()
             if ended:
                 self._in_content = False
-            if content and self._lead:
-                content, self._lead = content[self._lead :], 0
             if content:
                 return content
             if not ended:
@@ -148,26 +151,32 @@ class MultipartReader:
         The line end of the delimiter is left in the buffer: it may be all that stands before a part's content.
         """
         buffer = self._buffer
-        hit = buffer.find(self._delimiter)
+        hit = buffer.find(self._delimiter, self._start)
         line = self._line.search(buffer, hit) if hit >= 0 else None
         if line is None:
-            kept = self._possible_start()
-            self._buffer = buffer[kept:]
-            return buffer[:kept], False
+            return self._cut(self._possible_start()), False
         if line[2] is None and not self._body_ended:  # the rest of the line has not arrived yet
-            self._buffer = buffer[line.start() :]
-            return buffer[: line.start()], False
+            return self._cut(line.start()), False
         if line[2] is None and line[1] is None:  # the body ends in what is no closing delimiter
-            self._buffer = b""
-            return buffer, False
+            return self._cut(len(buffer)), False
         self._closed = line[1] is not None
-        self._buffer = buffer[line.end() - len(line[2] or b"") :]
-        return buffer[: line.start()], True
+        content = self._cut(line.start())
+        self._start += line.end() - len(line[2] or b"") - line.start()
+        return content, True
+
+    def _cut(self, end: int) -> bytes:
+        """What stands before `end`, without the line end of the header."""
+        start, self._start, buffer = self._start, end, self._buffer
+        if end > start:
+            start, self._lead = start + self._lead, 0
+        if len(buffer) - end < SHORT_BYTES:
+            self._buffer, self._start = buffer[end:], 0
+        return buffer[start:end]
 
     def _possible_start(self) -> int:
         """Position of the first octet that may begin a delimiter which has only partly arrived."""
         buffer = self._buffer
-        start = max(0, len(buffer) - len(self._delimiter) + 1)
+        start = max(self._start, len(buffer) - len(self._delimiter) + 1)
         while (start := buffer.find(b"\r", start)) >= 0:
             if self._delimiter.startswith(buffer[start:]):
                 return start
@@ -187,12 +196,15 @@ class MultipartReader:
 
     async def _read_headers(self) -> dict[str, str]:
         """Read up to the blank line, whose line end stays in the buffer, before the content."""
-        while (end := self._buffer.find(b"\r\n\r\n")) < 0 and len(self._buffer) <= self._limits.header_bytes:
+        limit_bytes = self._limits.header_bytes
+        while (end := self._buffer.find(b"\r\n\r\n", self._start)) < 0:
+            if len(self._buffer) - self._start > limit_bytes:
+                break
             await self._fill()
-        if not 0 <= end <= self._limits.header_bytes:
+        if not 0 <= end - self._start <= limit_bytes:
             raise BadRequestError("The header of a part is too long or does not end.", parameter="body")
-        block = _FOLD.sub(b" ", self._buffer[len(_LINE_END) : end])
-        self._buffer = self._buffer[end + len(_LINE_END) :]
+        block = _FOLD.sub(b" ", self._buffer[self._start + len(_LINE_END) : end])
+        self._start = end + len(_LINE_END)
         lines = [line for line in block.split(_LINE_END) if line]
         if len(lines) > self._limits.header_count:
             raise BadRequestError("A part has too many header lines.", parameter="body")
@@ -212,4 +224,4 @@ class MultipartReader:
         if chunk is None:
             self._body_ended = True  # a closing delimiter may be the last thing, without a line end
         else:
-            self._buffer = self._buffer + chunk if self._buffer else bytes(chunk)
+            self._buffer, self._start = self._buffer[self._start :] + chunk, 0
