@@ -28,6 +28,7 @@ import sqlalchemy as sa
 
 from archive.database.access_tables import audit_events
 from archive.database.engine import Database
+from archive.database.statements import row_of, run_each
 
 GROUP_MS = 10 * 60_000
 MAXIMUM_GROUPS = 10_000
@@ -187,8 +188,8 @@ def append(connection: sa.Connection, events: list[Event], now_ms: int) -> None:
     """Append events within the caller's transaction: what they tell of and they themselves are kept together."""
     if not events:
         return
-    newest = connection.execute(_NEWEST).one_or_none()
-    chain, time_ms = (newest.chain_sha256, max(now_ms, newest.time_ms)) if newest else (FIRST_LINK, now_ms)
+    newest = row_of(connection, _NEWEST)
+    chain, time_ms = (newest[0], max(now_ms, newest[1])) if newest is not None else (FIRST_LINK, now_ms)
     rows = []
     for event in events:
         row: dict[str, Any] = {
@@ -206,7 +207,7 @@ def append(connection: sa.Connection, events: list[Event], now_ms: int) -> None:
         }
         chain = _link(chain, row)
         rows.append({**row, "chain_sha256": chain})
-    connection.execute(_APPEND, rows)
+    run_each(connection, _APPEND, rows)
 
 
 def newest_time_ms(connection: sa.Connection) -> int:

@@ -16,10 +16,14 @@ from archive.database.index_tables import (
     series,
     studies,
 )
+from archive.database.statements import rows_among
 from archive.identifiers import Digest, StudyUID
 from archive.index.inventory import is_named
 
 DROPPED_AT_ONCE = 200
+_FIND_COPIES = sa.select(share_studies.c.copy_uid).where(
+    share_studies.c.copy_uid.in_(sa.bindparam("uids", expanding=True))
+)
 
 _copies = studies.alias("copies")
 _COPY_UIDS = sa.select(share_studies.c.copy_uid).where(share_studies.c.copy_uid.is_not(None))
@@ -43,8 +47,7 @@ def is_original_row() -> sa.ColumnElement[bool]:
 
 def find_copies(connection: sa.Connection, study_uids: Iterable[str]) -> set[str]:
     """Which of these studies are, or were, copies for a share."""
-    query = sa.select(share_studies.c.copy_uid).where(share_studies.c.copy_uid.in_(list(study_uids)))
-    return set(connection.execute(query).scalars())
+    return {row[0] for row in rows_among(connection, _FIND_COPIES, "uids", list(study_uids))}
 
 
 def find_stored_copies(connection: sa.Connection) -> set[StudyUID]:

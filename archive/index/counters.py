@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from archive.attributes import Level
 from archive.database.index_tables import index_totals, instances, series, studies
+from archive.database.statements import run_each
 from archive.index.copies import is_copy
 
 _COUNT_STUDY = (
@@ -60,7 +61,7 @@ def count_further(
     rows = [
         {"of_id": series_id, "further_instances": further, "at_ms": now_ms} for series_id, further in of_series.items()
     ]
-    connection.execute(_COUNT_SERIES, rows)
+    run_each(connection, _COUNT_SERIES, rows)
     grown = [
         {
             "of_id": study_id,
@@ -71,7 +72,7 @@ def count_further(
         }
         for study_id, growth in of_studies.items()
     ]
-    connection.execute(_COUNT_STUDY, grown)
+    run_each(connection, _COUNT_STUDY, grown)
 
 
 def modalities_in(text: str) -> Iterable[str]:

@@ -21,6 +21,7 @@ from archive.database.index_tables import (
     series,
     studies,
 )
+from archive.database.statements import insert_row, rows_among, run_each
 from archive.errors import RefusedInstanceError
 from archive.identifiers import Digest, SeriesUID, StudyUID
 from archive.index.copies import find_copies
@@ -210,12 +211,12 @@ def _refusal(new: NewInstance, kept: Kept) -> RefusedInstanceError | None:
 
 
 def _deleted_instances(connection: sa.Connection, uids: Sequence[str]) -> dict[str, Kept]:
-    rows = connection.execute(_FIND_DELETED, {"uids": uids})
+    rows = rows_among(connection, _FIND_DELETED, "uids", uids)
     return {uid: Kept(digest, original, bool(rejected)) for uid, digest, original, rejected in rows}
 
 
 def _known_instances(connection: sa.Connection, uids: Sequence[str]) -> dict[str, Kept]:
-    rows = connection.execute(_FIND_KNOWN, {"uids": uids})
+    rows = rows_among(connection, _FIND_KNOWN, "uids", uids)
     return {uid: Kept(digest, original) for uid, digest, original in rows}
 
 
@@ -227,7 +228,7 @@ def _upsert_studies(
         own = {tag: value for tag, value in new.parsed.attributes.items() if tag in STUDY_ATTRIBUTES}
         attributes[new.parsed.study_uid] = own | attributes.get(new.parsed.study_uid, {})
     ids: dict[StudyUID, int] = {}
-    for uid, study_id, stored, modalities in connection.execute(_FIND_STUDIES, {"uids": list(attributes)}).all():
+    for uid, study_id, stored, modalities in list(rows_among(connection, _FIND_STUDIES, "uids", list(attributes))):
         ids[StudyUID(uid)] = study_id
         grown.studies[study_id] = Growth(modalities=set(modalities_in(modalities)))
         before: JsonAttributes = orjson.loads(stored)
@@ -238,7 +239,7 @@ def _upsert_studies(
     for uid, own in attributes.items():
         if uid not in ids:
             values = columns_of(own, STUDY_COLUMNS) | {"study_uid": uid, "stored_ms": now_ms, "updated_ms": now_ms}
-            ids[uid] = _inserted_id(connection.execute(_INSERT_STUDY, values))
+            ids[uid] = insert_row(connection, _INSERT_STUDY, values)
             grown.studies[ids[uid]] = Growth()
     return ids
 
@@ -261,7 +262,7 @@ def _upsert_series(
         attributes[key] = own | attributes.get(key, {})
     ids: dict[tuple[int, SeriesUID], int] = {}
     uids = list({uid for _, uid in attributes})
-    for study_id, uid, series_id, stored in connection.execute(_FIND_SERIES, {"uids": uids}).all():
+    for study_id, uid, series_id, stored in list(rows_among(connection, _FIND_SERIES, "uids", uids)):
         key = (study_id, SeriesUID(uid))
         if key not in attributes:
             continue
@@ -275,7 +276,7 @@ def _upsert_series(
         if key not in ids:
             values = columns_of(own, SERIES_COLUMNS) | {"study_id": key[0], "series_uid": key[1]}
             values |= {"stored_ms": now_ms, "updated_ms": now_ms}
-            ids[key] = _inserted_id(connection.execute(_INSERT_SERIES, values))
+            ids[key] = insert_row(connection, _INSERT_SERIES, values)
             grown.studies[key[0]].series += 1
             _insert_sequence_values(connection, first[key], Level.SERIES, (key[0], ids[key], None))
         grown.add(key[0], ids[key], count[key], text_of(own.get(MODALITY)))
@@ -316,12 +317,12 @@ def _insert_instances(
         )
     uids = [new.parsed.instance_uid for new in fresh]
     if len(rows) == 1:
-        ids = {uids[0]: _inserted_id(connection.execute(_INSERT_INSTANCE, rows[0]))}
+        ids = {uids[0]: insert_row(connection, _INSERT_INSTANCE, rows[0])}
     else:
-        connection.execute(_INSERT_INSTANCE, rows)
-        ids = {row[0]: row[1] for row in connection.execute(_FIND_IDS, {"uids": uids})}
+        run_each(connection, _INSERT_INSTANCE, rows)
+        ids = {row[0]: row[1] for row in rows_among(connection, _FIND_IDS, "uids", uids)}
     documents = [{"instance_id": ids[new.parsed.instance_uid], "document": new.parsed.metadata} for new in fresh]
-    connection.execute(_INSERT_METADATA, documents)
+    run_each(connection, _INSERT_METADATA, documents)
     for new, row in zip(fresh, rows, strict=True):
         owner = (row["study_id"], row["series_id"], ids[new.parsed.instance_uid])
         _insert_sequence_values(connection, new.parsed.attributes, Level.INSTANCE, owner)
@@ -338,7 +339,7 @@ def _insert_sequence_values(
         for value in sorted(set(_values_at(attributes, path.split("."))))
     ]
     if rows:
-        connection.execute(_INSERT_SEQUENCE_VALUE, rows)
+        run_each(connection, _INSERT_SEQUENCE_VALUE, rows)
 
 
 def _values_at(attributes: JsonAttributes, path: Sequence[str]) -> Iterable[str]:
@@ -358,10 +359,3 @@ def _completed(before: JsonAttributes, new: JsonAttributes) -> JsonAttributes:
     return before | {
         tag: value for tag, value in new.items() if "Value" in value and "Value" not in before.get(tag, {})
     }
-
-
-def _inserted_id(result: sa.CursorResult[Any]) -> int:
-    key = result.inserted_primary_key
-    if key is None:
-        raise LookupError("The database gave no key for a new row.")
-    return int(key[0])
