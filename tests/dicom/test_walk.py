@@ -2,7 +2,6 @@
 
 import base64
 import struct
-import time
 from typing import Any
 
 import orjson
@@ -46,13 +45,6 @@ def metadata(dataset: bytes, syntax: str = EXPLICIT) -> dict[str, Any]:
 def one(tag: int, vr: str, value: bytes) -> dict[str, Any]:
     (entry,) = metadata(explicit(tag, vr, value)).values()
     return dict(entry)
-
-
-def test_a_million_elements_of_zeros_are_refused_as_quickly_as_others() -> None:
-    began_s = time.process_time()
-    with pytest.raises(RefusedInstanceError):
-        read(bytes(8 << 20) + b"\1", limits=Limits(elements=100_000))
-    assert time.process_time() - began_s < 5.0
 
 
 # Trap 1: UN and private attributes

