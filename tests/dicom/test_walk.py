@@ -432,7 +432,8 @@ def test_what_is_cut_short_is_refused(dataset: bytes) -> None:
     ],
 )
 def test_what_is_no_dataset_is_refused(dataset: bytes) -> None:
-    pytest.raises(RefusedInstanceError, read, dataset)
+    with pytest.raises(RefusedInstanceError):
+        read(dataset)
 
 
 def test_zeros_behind_the_last_element_are_padding() -> None:
