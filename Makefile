@@ -1,7 +1,7 @@
 # make run     start Lightbox on ./data with sample studies and print a link to open
 # make test    every gate and test, as continuous integration runs them
 # make bench   measure Lightbox, Orthanc and nginx side by side, into conformance/BENCH.md, and how latency grows with the
-#              archive, into conformance/GROWTH.md (about fifteen minutes)
+#              archive, into conformance/GROWTH.md (about half an hour)
 # make format  put the code in its format
 # make clean   remove what the commands above made, but never ./data
 

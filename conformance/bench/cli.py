@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from conformance.bench import growth
+from conformance.bench.corpus import MOST_SMALL_STUDIES, SMALL_STUDIES, Corpus
 from conformance.bench.measure import (
     NGINX_FILES,
     Result,
@@ -42,7 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="write the table to this file")
     parser.add_argument("--only", default="", help="only workloads whose name holds this")
     parser.add_argument("--workers", type=int, default=2, help="server processes of Lightbox")
-    parser.add_argument("--limit-s", type=float, default=420, help="begin no further workload after so many seconds")
+    parser.add_argument("--limit-s", type=float, default=900, help="begin no further workload after so many seconds")
+    parser.add_argument(
+        "--studies",
+        type=int,
+        default=SMALL_STUDIES,
+        help="studies to search among, at most 100,000; storing them takes long",
+    )
     parser.add_argument("--without-orthanc", action="store_true", help="compare with nginx alone")
     chosen = parser.parse_args(arguments)
     with ExitStack() as stack:
@@ -53,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not chosen.without_orthanc:
                 servers.append(stack.enter_context(debian_orthanc()))
         compared = [] if chosen.base else [stack]
-        result = measure(servers, compared, chosen.only, time.monotonic() + chosen.limit_s)
+        corpus = fill(servers, min(chosen.studies, MOST_SMALL_STUDIES))
+        result = measure(servers, compared, corpus, (chosen.only, time.monotonic() + chosen.limit_s))
     text = json.dumps(asdict(result), indent=1) if chosen.json else markdown(result)
     if chosen.out:
         chosen.out.write_text(text + "\n", encoding="utf-8")
@@ -62,10 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(servers: list[Server], limit_on: Sequence[ExitStack], only: str, until_s: float) -> Result:
-    """Fill the servers and run every workload whose name holds `only`; nginx, as the limit, is put on the stack."""
-    result, load_before = Result(), os.getloadavg()[0]
-    corpus = fill(servers)
+def measure(servers: list[Server], limit_on: Sequence[ExitStack], corpus: Corpus, chosen: tuple[str, float]) -> Result:
+    """Run every workload whose name holds what is chosen, until then; nginx, as the limit, is put on the stack."""
+    (only, until_s), result, load_before = chosen, Result(), os.getloadavg()[0]
     reads = [workload for workload in read_workloads(corpus) if only in workload.name]
     compared = list(servers)
     compared += [stack.enter_context(nginx(answers(servers[0], reads, NGINX_FILES))) for stack in limit_on]

@@ -25,7 +25,8 @@ SERIES_INSTANCES = 500
 FRAMES = 200
 COLD_INSTANCES = 120
 SMALL_STUDIES = 1_000
-"""For searches; as many as every server that is compared takes in within a minute."""
+"""For searches, unless told otherwise: as many as every server that is compared takes in within a minute."""
+MOST_SMALL_STUDIES = 100_000
 J2K, JPEG_LS, RLE, HTJ2K = (
     "1.2.840.10008.1.2.4.90",
     "1.2.840.10008.1.2.4.80",
@@ -35,6 +36,7 @@ J2K, JPEG_LS, RLE, HTJ2K = (
 SYNTAXES = {"J2K": J2K, "JPEG-LS": JPEG_LS, "RLE": RLE, "HTJ2K": HTJ2K}
 _STUDY, _SERIES, _INSTANCE = (f"2.25.{digit * 30}" for digit in "345")
 _PATIENT, _NUMBER, _ACCESSION = "BENCHNAME0000", "BENCHID000000", "BENCHACC00000"
+_DAY = "20260102"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,11 @@ def new_uid() -> str:
     return f"2.25.{random.randint(10**29, 10**30 - 1)}"  # noqa: S311 - a name, not a secret
 
 
+def day_of(number: int) -> str:
+    """The day of a study, as they are spread over twenty-one years."""
+    return f"{2005 + number % 21}{1 + number // 21 % 12:02d}{1 + number // 252 % 28:02d}"
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """A Part 10 file whose names can be exchanged."""
@@ -62,16 +69,17 @@ class Template:
     content: bytes
 
     def make(self, named: Named, number: int = 0) -> bytes:
-        """The file of another object; `number` tells patients apart."""
+        """The file of another object; `number` tells patients apart, ten of whom may have one name, and days."""
         head_end = self.content.find(_NUMBER.encode(), 0) + 4096
         head, rest = self.content[:head_end], self.content[head_end:]
         exchanges = (
             (_STUDY, named.study),
             (_SERIES, named.series),
             (_INSTANCE, named.instance),
-            (_PATIENT, f"{_PATIENT[:-4]}{number:04d}"),
+            (_PATIENT, f"{_PATIENT[:-4]}{number % 10_000:04d}"),
             (_NUMBER, f"{_NUMBER[:-6]}{number:06d}"),
             (_ACCESSION, f"{_ACCESSION[:-5]}{number:05d}"),
+            (_DAY, day_of(number)),
         )
         for old, new in exchanges:
             head = head.replace(old.encode(), new.encode())
@@ -143,7 +151,7 @@ def _dataset(multi_frame: bool) -> Dataset:
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.SOPClassUID, dataset.SOPInstanceUID = ENHANCED_CT if multi_frame else CT, _INSTANCE
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = _STUDY, _SERIES
-    dataset.StudyDate, dataset.StudyTime, dataset.Modality = "20260102", "101112", "CT"
+    dataset.StudyDate, dataset.StudyTime, dataset.Modality = _DAY, "101112", "CT"
     dataset.PatientName, dataset.PatientID, dataset.AccessionNumber = f"{_PATIENT}^Ada", _NUMBER, _ACCESSION
     dataset.PatientBirthDate, dataset.PatientSex, dataset.StudyID = "19700101", "O", "1"
     dataset.StudyDescription, dataset.SeriesDescription = "CT thorax", "axial 1 mm"
@@ -161,7 +169,7 @@ def _dataset(multi_frame: bool) -> Dataset:
     return dataset
 
 
-def build(corpus: Corpus) -> Iterator[bytes]:
+def build(corpus: Corpus, small_studies: int = SMALL_STUDIES) -> Iterator[bytes]:
     """Every file of the corpus, in the order in which it is stored; `corpus` is filled beside it."""
     study, series = new_uid(), new_uid()
     slice_template = template(picture())
@@ -177,7 +185,7 @@ def build(corpus: Corpus) -> Iterator[bytes]:
             corpus.compressed[name].append(Named(study, series, new_uid()))
             yield compressed.make(corpus.compressed[name][-1])
     small = template(picture()[::16, ::16].copy())
-    for number in range(SMALL_STUDIES):
+    for number in range(small_studies):
         corpus.small.append(Named(new_uid(), new_uid(), new_uid()))
         yield small.make(corpus.small[-1], number)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from conformance.bench.client import Load, run_load
-from conformance.bench.corpus import Corpus, Template, build, fresh
+from conformance.bench.corpus import SMALL_STUDIES, Corpus, Template, build, fresh
 from conformance.bench.processes import cpu_s, memory_bytes
 from conformance.bench.servers import file_name
 from conformance.bench.workloads import Server, Store, Workload, slice_template
@@ -60,10 +60,10 @@ class Result:
     """Workloads that the time limit left no time for."""
 
 
-def fill(servers: Sequence[Server]) -> Corpus:
-    """Store the corpus in every server."""
+def fill(servers: Sequence[Server], small_studies: int = SMALL_STUDIES) -> Corpus:
+    """Store the corpus, with so many small studies, in every server."""
     corpus, held = Corpus(), []
-    for file in build(corpus):
+    for file in build(corpus, small_studies):
         held.append(file)
         if len(held) == LOAD_PER_REQUEST or len(file) > 10 << 20:
             _store_all(servers, held)

@@ -16,17 +16,18 @@ _HEAD = """# Speed, side by side
 
 Written by `make bench`; do not edit. Rates are medians of {rounds} interleaved rounds of {seconds} s (a fixed number
 of requests where each is asked once), on loopback, with the client on the same machine. CPU is that of all
-processes of a server, in user space and in the kernel, for each request; for STOW for each instance. Every request
-to Lightbox carries a token, is checked against its scope and is written to the audit trail. The limit is nginx sending
-the same bytes from files, and for STOW the same bytes written to files and synced.
+processes of a server, in user space and in the kernel, for each request; for STOW for each instance; p99 is what the
+slowest hundredth of Lightbox's requests took. Every request to Lightbox carries a token, is checked against its scope
+and is written to the audit trail. The limit is nginx sending the same bytes from files, and for STOW the same bytes
+written to files and synced.
 
 - {when}; {machine}
 - {versions}
 - Load average of the machine before and after: {before:.1f} and {after:.1f}; above {cores} the rates are
   those of a busy machine, and CPU for each request is the steadier figure.
 
-| workload | clients | Lightbox /s | Orthanc /s | limit /s | × Orthanc | × limit | CPU ms: Lightbox | Orthanc | nginx |
-|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"""
+| workload | clients | Lightbox /s | Orthanc /s | limit /s | × Orthanc | × limit | CPU ms | Orthanc | nginx | p99 ms |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"""
 
 
 def markdown(result: Result) -> str:
@@ -60,6 +61,7 @@ def _line(row: Row) -> str:
         _ratio(own, peer),
         _ratio(own, limit),
         *(_cpu(figure) for figure in (own, peer, row.figures.get("nginx"))),
+        "–" if own is None else f"{own.p99_ms:.1f}",
     ]
     return f"| {' | '.join(cells)} |"
 

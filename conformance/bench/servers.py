@@ -22,7 +22,7 @@ from conformance.bench.processes import family
 from conformance.bench.workloads import Server, Workload
 from conformance.orthanc import orthanc
 
-START_S = 30
+START_S = 120
 _NGINX = """daemon off; worker_processes 2; pid {folder}/pid; error_log {folder}/error;
 events {{ worker_connections 512; }}
 http {{ access_log off; sendfile on; tcp_nodelay on; default_type application/octet-stream; keepalive_requests 1000000;

@@ -144,7 +144,7 @@ def _search_workloads(corpus: Corpus) -> list[Workload]:
         "PatientID": [f"PatientID=BENCHID{number:06d}" for number in range(len(corpus.small))],
         "AccessionNumber": [f"AccessionNumber=BENCHACC{number:05d}" for number in range(len(corpus.small))],
         "StudyInstanceUID": [f"StudyInstanceUID={named.study}" for named in corpus.small],
-        "one week": ["StudyDate=20260101-20260107&limit=100"],
+        "one week": [f"StudyDate={year}0610-{year}0616&limit=100" for year in range(2005, 2026)],
         "name prefix": ["PatientName=BENCHNAME01*&limit=100"],
         "name infix": ["PatientName=*NAME01*&limit=100"],
         "fuzzy name": ["PatientName=BENCHNAME0100&fuzzymatching=true&limit=100"],
