@@ -71,7 +71,7 @@ class _Described:
         self._description, self._root = description, root
         self._made: dict[str, Any] | None = None
 
-    async def send(self, request: web.Request) -> web.Response:
+    async def send(self, request: web.Request) -> web.StreamResponse:
         """The description of the resources below this root, as OpenAPI 3.1."""
         if self._made is None:
             self._made = describe(request.app.router, self._description, self._root)

@@ -18,6 +18,9 @@ COMPRESS_FROM_BYTES = 1 << 10
 COMPRESS_IN_LOOP_BYTES = 32 << 10
 """What is larger is compressed in a thread."""
 
+APART_FROM_BYTES = 256 << 10
+"""What is larger is sent apart from its head: aiohttp joins the two, and so copies them."""
+
 PUBLIC_BASE = web.AppKey("public_base", str)
 """Scheme, host and perhaps a path under which the outside reaches this server; empty: what the request says."""
 TO_XML: web.AppKey[Callable[[dict[str, Any]], bytes]] = web.AppKey("to_xml")
@@ -47,7 +50,7 @@ def root_of(request: web.Request) -> PublicRoot:
     return PublicRoot.of(ROOT_SEGMENT if request.path == "/wado" else request.path, base)
 
 
-async def send_answer(request: web.Request, answer: Answer) -> web.Response:
+async def send_answer(request: web.Request, answer: Answer) -> web.StreamResponse:
     """Answer with a body in the coding the client prefers; 304 where it has it already."""
     coding = IDENTITY
     if len(answer.body) >= COMPRESS_FROM_BYTES or answer.encoded:
@@ -61,10 +64,17 @@ async def send_answer(request: web.Request, answer: Answer) -> web.Response:
     if coding != IDENTITY:
         headers[hdrs.CONTENT_ENCODING] = coding
         body = await _encode(answer, coding)
-    response = web.Response(status=answer.status, body=body, headers=headers)
+    is_apart = len(body) >= APART_FROM_BYTES and request.method != hdrs.METH_HEAD
+    status = answer.status
+    response = web.StreamResponse(status=status) if is_apart else web.Response(status=status, body=body)
+    response.headers.update(headers)
     response.headers[hdrs.CONTENT_TYPE] = answer.media_type
     for warning in answer.warnings:
         response.headers.add(hdrs.WARNING, warning)
+    if is_apart:
+        response.content_length = len(body)
+        await response.prepare(request)
+        await response.write_eof(body)
     return response
 
 

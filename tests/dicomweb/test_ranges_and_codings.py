@@ -146,6 +146,8 @@ async def test_an_answer_is_compressed_and_tagged_and_not_sent_twice(
     assert zipped.headers["Vary"] == "Accept, Accept-Encoding"
     assert zipped.headers["Content-Type"] == "application/dicom+json"
     assert zipped.headers.getall("Warning") == ["299 a: b", "299 a: c"]
+    head = await client.head("/", headers={"Accept-Encoding": "identity"})
+    assert (await head.read(), head.headers["Content-Length"]) == (b"", str(len(body)))
     again = await client.get("/", headers={"Accept-Encoding": "gzip", "If-None-Match": '"abc.gzip"'})
     assert (again.status, await again.read()) == (304, b"")
     assert again.headers["ETag"] == '"abc.gzip"'
