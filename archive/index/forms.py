@@ -24,7 +24,7 @@ def form_of(query: Query) -> tuple[Query, dict[str, Any]]:
     def moved(value: str) -> str:
         if not value:
             return value  # an open end of a range
-        name = f"value_{len(values)}"
+        name = f"asked_{len(values)}"  # no column has such a name, by which SQLAlchemy would name a parameter too
         values[name] = value
         return MARK + name
 

@@ -124,6 +124,7 @@ resources = st.sampled_from(
 @example([("AcquisitionDateTime", "0000-")], Resource(Level.INSTANCE, StudyUID("1.2.1")))
 @example([("StudyDate", "99991231-"), ("StudyTime", "235959-"), ("00080201", "-1400")], Resource(Level.STUDY))
 @example([("StudyDate", "00010101"), ("StudyTime", "00"), ("00080201", "+1400")], Resource(Level.STUDY))
+@example([("StudyDate", "00011001"), ("00400275.00400009", "?")], Resource(Level.SERIES, StudyUID("1.2.1")))
 def test_no_query_fails_but_as_a_bad_request(archive: Archive, pairs: Pairs, resource: Resource) -> None:
     with contextlib.suppress(BadRequestError):
         found(archive, pairs, resource)
