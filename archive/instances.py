@@ -2,8 +2,9 @@
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
+from operator import attrgetter
 from typing import Any, Self, overload
 
 from archive.identifiers import Digest, InstanceUID, SeriesUID, StudyUID
@@ -32,6 +33,10 @@ class Span:
 
     offset: int
     length_bytes: int
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        """As it is pickled by default, in half the time: each frame's place goes to another process."""
+        return type(self), (self.offset, self.length_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +170,17 @@ class PixelFacts:
     pixel_keyword: str = "PixelData"
     pixel_vr: str = "OW"
 
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        """As `Span`'s."""
+        return type(self), _PIXEL_FACTS(self)
+
     @property
     def frame_bytes(self) -> int:
         """Length of one native frame in bytes, rounded up for 1-bit samples."""
         return (self.rows * self.columns * self.samples_per_pixel * self.bits_allocated + 7) // 8
+
+
+_PIXEL_FACTS = attrgetter(*(field.name for field in fields(PixelFacts)))
 
 
 @dataclass(frozen=True, slots=True)

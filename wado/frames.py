@@ -22,6 +22,7 @@ from wado.ahead import FORESIGHT, Place
 from wado.blobs import read_span
 from wado.finding import negotiation_of, require_instance
 from wado.offers import frame_offers, offers_of_copied
+from wado.pixels.pool import is_worth_keeping
 from wado.sources import COPIES, PIXELS, copied_frame, frame_source
 
 STORED_IS_NATIVE_LE = frozenset(("1.2.840.10008.1.2", EXPLICIT_VR_LE))
@@ -47,8 +48,9 @@ async def retrieve_frames(request: web.Request) -> web.StreamResponse:
     made = None
     if len(numbers) == 1 and not is_stored_range(instance, offer):
         made = await copied_frame(request, instance, numbers[0] - 1, offer.transfer_syntax_uid)
-        if made is None:
-            _look_ahead(request, Place(scope, instance, numbers[0] - 1, str(offer.transfer_syntax_uid)))
+        syntax = str(offer.transfer_syntax_uid)
+        if made is None and is_worth_keeping(instance.transfer_syntax_uid, syntax):
+            _look_ahead(request, Place(scope, instance, numbers[0] - 1, syntax))
     if not offer.multipart:
         location = root.uri(target.frame_path(numbers[0]))
         headers = {"Content-Type": offer.part_content_type, "Content-Location": location, "ETag": tag}

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from archive.identifiers import Digest
 from wado.pixels.cache import PARTIAL, STALE_S, DerivedCache, DerivedKey
+from wado.pixels.pool import is_worth_keeping
+from wado.pixels.syntaxes import EXPLICIT_LE, HTJ2K_LOSSLESS, JPEG_2000_LOSSLESS, RLE
 
 
 def key(number: int, recipe: str = "frame 0 native") -> DerivedKey:
@@ -94,3 +96,9 @@ def test_two_servers_may_sweep_and_write_at_once(tmp_path: Path) -> None:
     assert sum(path.stat().st_size for path in files(tmp_path)) <= 1000
     other.save(key(50), b"new")
     assert one.find(key(50)) == b"new"
+
+
+def test_what_decodes_as_fast_as_a_file_is_written_is_not_kept() -> None:
+    assert [is_worth_keeping(stored, EXPLICIT_LE) for stored in (RLE, HTJ2K_LOSSLESS, EXPLICIT_LE)] == [False] * 3
+    assert is_worth_keeping(JPEG_2000_LOSSLESS, EXPLICIT_LE)
+    assert is_worth_keeping(EXPLICIT_LE, HTJ2K_LOSSLESS)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pickle
 import resource
 import signal
 import time
@@ -13,11 +14,15 @@ import numpy as np
 import pytest
 
 from archive.errors import BusyError, NotFoundError, StoreError, UnprocessableError
+from archive.instances import Span
 from wado.pixels.cache import DerivedCache
 from wado.pixels.encode import encode_frame
 from wado.pixels.pool import PixelPool
 from wado.pixels.process import WorkerLimits, WorkerProcess
+from wado.pixels.source import FrameLocation
 from wado.pixels.syntaxes import EXPLICIT_LE, HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS, JPEG_LS, RLE
+from wado.pixels.tasks import NativeFrame
+from wado.pixels.worker import Request
 
 WAIT_S = 30.0
 
@@ -324,3 +329,9 @@ async def test_a_native_frame_in_explicit_little_endian_is_given_as_it_is(framed
     source = framed([ct_kind.draw().tobytes()], ct_kind.facts, EXPLICIT_LE)
     async with PixelPool(workers=1) as pool:
         assert await pool.native_frame(source, 0) == ct_kind.draw().tobytes()
+
+
+def test_a_task_says_the_same_on_the_other_side(kind: Any) -> None:
+    location = FrameLocation("/blob", (Span(1, 2), Span(7, 3)), 4, kind.facts, JPEG_LS, value_offset=1)
+    request = Request(NativeFrame(location), 2.5, "/derived")
+    assert pickle.loads(pickle.dumps(request, pickle.HIGHEST_PROTOCOL)) == request

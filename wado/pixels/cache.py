@@ -6,7 +6,7 @@ emptied or removed at any moment, and several servers may use it: a file appears
 
 import hashlib
 import os
-import tempfile
+import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,20 +36,32 @@ class DerivedKey:
         return f"{self.digest[:2]}/{self.digest}/{name}"
 
 
-def write_derived(path: str, content: bytes) -> None:
+def write_derived(path: str, content: bytes | memoryview) -> None:
     """Write a result; where that cannot be done (disk full, folder gone) it is simply not kept."""
-    folder = os.path.dirname(path)  # noqa: PTH120  # called for each frame
+    partial = f"{path}.{secrets.token_hex(8)}{PARTIAL}"
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - called for each frame
-        descriptor, partial = tempfile.mkstemp(PARTIAL, dir=folder)
+        descriptor = _create(partial)
     except OSError:
         return
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+        try:
+            left = memoryview(content)
+            while left:
+                left = left[os.write(descriptor, left) :]
+        finally:
+            os.close(descriptor)
         os.replace(partial, path)  # noqa: PTH105 - called for each frame
     except OSError:
         Path(partial).unlink(missing_ok=True)
+
+
+def _create(path: str) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120 - called for each frame
+        return os.open(path, flags, 0o600)
 
 
 class DerivedCache:

@@ -17,7 +17,7 @@ from wado.pixels.cache import DerivedCache, DerivedKey
 from wado.pixels.parameters import RenderParameters
 from wado.pixels.process import WorkerDiedError, WorkerLimits, WorkerProcess
 from wado.pixels.source import FrameSource, StateSource
-from wado.pixels.syntaxes import EXPLICIT_LE, NATIVE, RLE
+from wado.pixels.syntaxes import EXPLICIT_LE, HIGH_THROUGHPUT, NATIVE, RLE
 from wado.pixels.tasks import Call, ExactCopy, NativeFrame, Picture, Task, TranscodedFrame
 from wado.pixels.worker import Request
 
@@ -26,8 +26,8 @@ MEMORY_LIMIT_BYTES = 3 << 30
 as 32-bit numbers, and then some."""
 ABANDONED_S = 1.0
 """How long work that nobody waits for any more may go on, so that a nearly finished frame still reaches the cache."""
-QUICK = NATIVE | {RLE}
-"""Syntaxes that are decoded about as fast as a file is read: their samples are not kept in the derived cache."""
+QUICK = NATIVE | HIGH_THROUGHPUT | {RLE}
+"""Syntaxes that are decoded about as fast as a file is written: their samples are not kept in the derived cache."""
 MAXIMUM_RETRY_AFTER_S = 30
 MAXIMUM_FORESEEN = 8
 """Results that may wait to be made before anyone asks for them; further ones push the oldest out."""
@@ -151,14 +151,14 @@ class PixelPool:
         Raises UnprocessableError, BusyError, StoreError, NotFoundError.
         """
         task, key = _transcoding(source, frame_index, to)
-        return await self._derived(task, key, kept=_is_worth_keeping(source, to))
+        return await self._derived(task, key, kept=is_worth_keeping(source.transfer_syntax_uid, to))
 
     def foresee_frame(self, source: FrameSource, frame_index: int, to: str) -> None:
         """Make what `transcode_frame` is likely to be asked for, into the cache, when there is nothing else to do.
 
         Raises NotFoundError, UnprocessableError.
         """
-        if _is_worth_keeping(source, to):
+        if is_worth_keeping(source.transfer_syntax_uid, to):
             self._foresee(*_transcoding(source, frame_index, to))
 
     def foresee_picture(self, source: FrameSource, frame_index: int, parameters: RenderParameters) -> None:
@@ -352,8 +352,9 @@ class PixelPool:
             self._sweep = asyncio.create_task(asyncio.to_thread(self._cache.sweep))
 
 
-def _is_worth_keeping(source: FrameSource, to: str) -> bool:
-    return to != EXPLICIT_LE or source.transfer_syntax_uid not in QUICK
+def is_worth_keeping(stored: str, to: str) -> bool:
+    """Whether frames in this syntax, given in that one, go to the derived cache and are made ahead."""
+    return to != EXPLICIT_LE or stored not in QUICK
 
 
 def _transcoding(source: FrameSource, frame_index: int, to: str) -> tuple[Task, DerivedKey]:

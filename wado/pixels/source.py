@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
+from typing import Any, Self
 
 from archive.dicom.part10 import Limits, inflate, read_file_meta
 from archive.errors import NotFoundError, RefusedInstanceError, StoreError, UnprocessableError
@@ -69,9 +71,16 @@ class FrameLocation:
     transfer_syntax_uid: str
     value_offset: int | None = None
 
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        """As `Span`'s."""
+        return type(self), _LOCATION(self)
+
     @property
     def length_bytes(self) -> int:
         return sum(span.length_bytes for span in self.spans)
+
+
+_LOCATION = attrgetter(*(field.name for field in fields(FrameLocation)))
 
 
 class FrameReader:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from archive.errors import UnprocessableError
 from archive.operations.heap import give_back
@@ -46,6 +46,10 @@ class NativeFrame:
     """A frame as native little endian bytes."""
 
     location: FrameLocation
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        """As `Span`'s."""
+        return type(self), (self.location,)
 
     def perform(self, tools: Tools) -> Result:
         location = self.location

@@ -14,10 +14,14 @@ import signal
 import socket
 import struct
 from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
 
 from archive.errors import LightboxError
 from wado.pixels.arena import Arena
 from wado.pixels.cache import write_derived
+from wado.pixels.decode import Samples
 from wado.pixels.tasks import Result, Task, Tools
 
 REQUEST_HEAD = struct.Struct("<I")
@@ -38,6 +42,10 @@ class Request:
     task: Task
     cpu_s: float
     keep_at: str | None = None
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        """As `Span`'s."""
+        return type(self), (self.task, self.cpu_s, self.keep_at)
 
 
 def main(arguments: list[str]) -> None:
@@ -67,7 +75,12 @@ def _serve(request: Request, connection: socket.socket, arena: Arena, tools: Too
         reply = REPLY.pack(FAILED, 0, OUT_OF_MEMORY.encode())
     connection.sendall(reply)
     if request.keep_at is not None and reply[0] == DONE:
-        write_derived(request.keep_at, result if isinstance(result, bytes) else result.tobytes())
+        write_derived(request.keep_at, result if isinstance(result, bytes) else _bytes_of(result))
+
+
+def _bytes_of(samples: Samples) -> memoryview:
+    """The samples' bytes in row order, copied only where they do not lie so."""
+    return np.ascontiguousarray(samples).reshape(-1).view(np.uint8).data
 
 
 def _receive(connection: socket.socket, tools: Tools) -> Request | None:
