@@ -91,14 +91,12 @@ async def read_body(request: web.Request, limits: StowLimits) -> AsyncIterator[b
         asked_s = loop.time()
         try:
             async with asyncio.timeout(limits.idle_s):
-                chunk, is_piece = await request.content.readchunk()  # as it came: `readany` would join, and so copy
+                chunk = await request.content.readany()  # `readchunk` may tell of the end of a piece for ever
         except TimeoutError:
             raise BadRequestError(
                 f"The body stopped arriving for {limits.idle_s:g} seconds.", parameter="body"
             ) from None
         if not chunk:
-            if is_piece:  # the end of a piece in chunked coding
-                continue
             return
         received += len(chunk)
         waited_s += loop.time() - asked_s  # what the disk takes is not the client's doing
