@@ -91,7 +91,7 @@ async def read_body(request: web.Request, limits: StowLimits) -> AsyncIterator[b
         asked_s = loop.time()
         try:
             async with asyncio.timeout(limits.idle_s):
-                chunk = await request.content.readany()  # `readchunk` may tell of the end of a piece for ever
+                chunk = await request.content.readany()  # `readchunk` never comes to the end of an empty body
         except TimeoutError:
             raise BadRequestError(
                 f"The body stopped arriving for {limits.idle_s:g} seconds.", parameter="body"

@@ -69,6 +69,12 @@ async def test_all_stored_is_200_with_where_each_instance_can_be_had(stow: StowC
     assert ingest.by == {"scanner"}
 
 
+async def test_each_empty_body_of_a_process_is_refused(stow: StowClient) -> None:
+    for _ in range(3):
+        response = await post(stow, body=b"")
+        assert response.status == 400
+
+
 async def test_two_studies_in_one_request_leave_the_url_of_the_study_empty(stow: StowClient) -> None:
     response = await post(stow, ONE, OTHER)
     assert response.status == 200
