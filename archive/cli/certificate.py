@@ -3,12 +3,18 @@
 import asyncio
 import logging
 import ssl
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from archive.config import Settings
 from archive.errors import BadRequestError
 
 LOOK_EVERY_S = 5.0
+RENEWAL_S = 10.0
+"""Within this the second of two files follows the first when a certificate is renewed."""
+TRY_EVERY_S = 0.2
 log = logging.getLogger("lightbox.tls")
 
 
@@ -28,6 +34,22 @@ class Certificate:
         self.context.set_alpn_protocols(["http/1.1"])
         self._seen = self._changed()
         self.reload()
+
+    @classmethod
+    def when_whole(cls, certificate: Path, key: Path, wait: Callable[[float], None] = time.sleep) -> Self:
+        """The certificate, once its files belong together: a process may start just while they are being renewed.
+
+        Raises
+        ------
+        BadRequestError
+            They do not even after `RENEWAL_S`.
+        """
+        for _ in range(round(RENEWAL_S / TRY_EVERY_S)):
+            try:
+                return cls(certificate, key)
+            except BadRequestError:
+                wait(TRY_EVERY_S)
+        return cls(certificate, key)
 
     def reload(self) -> None:
         """Take the files as they are now; connections that are open keep what they have."""

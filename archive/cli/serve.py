@@ -56,6 +56,7 @@ def run_server(settings: Settings, announce: Callable[[], None] = lambda: None) 
     with _only_server(settings):
         open_store(settings).clear_drafts()
         migrate(settings.database_path)
+        certificate = certificate_of(settings)  # said before anything is announced, also where each process reads it
         alone_since_s = 0.0 if is_storing(settings) else time.time()
         announce()
         if settings.workers > 1:
@@ -63,7 +64,7 @@ def run_server(settings: Settings, announce: Callable[[], None] = lambda: None) 
             Workers(settings, SHUTDOWN_S, alone_since_s).run()
             return
         listener = listen(settings.host, settings.port)
-        serving = Serving(listener, certificate_of(settings), SHUTDOWN_S, settings.idle_timeout_s)
+        serving = Serving(listener, certificate, SHUTDOWN_S, settings.idle_timeout_s)
         ending = serve_until_told(lambda: build_app(settings, alone_since_s), serving)
     if ending is Ending.RESTART:
         restart_in_place(listener)

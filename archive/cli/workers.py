@@ -29,7 +29,7 @@ class Worker(GunicornUVLoopWebWorker):
 
     @staticmethod
     def _create_ssl_context(cfg: Any) -> ssl.SSLContext:
-        certificate = Certificate(Path(cfg.certfile), Path(cfg.keyfile))
+        certificate = Certificate.when_whole(Path(cfg.certfile), Path(cfg.keyfile))
         Worker._watching = asyncio.get_running_loop().create_task(certificate.watch())
         return certificate.context
 

@@ -4,15 +4,13 @@ import http.client
 import shutil
 import socket
 import ssl
-import subprocess
-import sys
 import time
 import warnings
 
 import pytest
 import requests
 import trustme
-from servers import Server, free_port, start_server
+from servers import Server, free_port, run_lightbox, start_server
 
 import archive.cli.certificate
 from archive.cli.certificate import Certificate
@@ -103,6 +101,26 @@ def test_a_pair_that_does_not_belong_together_is_refused_and_the_good_one_stays(
     assert archive.cli.certificate.LOOK_EVERY_S <= 10
 
 
+def test_a_process_that_starts_while_the_files_are_renewed_waits_for_the_second_one(authority, tmp_path):
+    write(authority, tmp_path / "a")
+    write(authority, tmp_path / "b")
+    certificate, key = tmp_path / "a" / "cert.pem", tmp_path / "a" / "key.pem"
+    shutil.copy(tmp_path / "b" / "cert.pem", certificate)
+    waited = []
+
+    def wait(seconds):
+        waited.append(seconds)
+        if len(waited) == 3:
+            shutil.copy(tmp_path / "b" / "key.pem", key)
+
+    Certificate.when_whole(certificate, key, wait)
+    assert len(waited) == 3
+    key.unlink()
+    with pytest.raises(BadRequestError, match="tls_certificate"):
+        Certificate.when_whole(certificate, key, waited.append)
+    assert sum(waited) >= archive.cli.certificate.RENEWAL_S
+
+
 def test_nobody_but_a_trusted_proxy_is_believed_about_address_and_scheme(tmp_path, monkeypatch):
     """URLs and cookies come from `public_base`; the address in the trail only from the setting."""
     forged = {
@@ -127,8 +145,7 @@ def test_nobody_but_a_trusted_proxy_is_believed_about_address_and_scheme(tmp_pat
 
 def test_a_certificate_that_is_not_there_ends_the_start_with_the_name_of_the_setting(tmp_path, monkeypatch):
     monkeypatch.setenv("LIGHTBOX_TLS_CERTIFICATE", str(tmp_path / "no.pem"))
-    command = [sys.executable, "-m", "archive.cli", "serve", "--data", str(tmp_path / "d"), "--port", str(free_port())]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = run_lightbox("serve", "--data", str(tmp_path / "d"), "--port", str(free_port()))
     assert done.returncode == 1
     assert done.stderr.startswith("lightbox: tls_certificate")
     assert "Traceback" not in done.stderr
