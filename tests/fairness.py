@@ -74,5 +74,5 @@ async def measure(base: str, token: str) -> None:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder, running_server(Path(folder) / "data") as server:
+    with tempfile.TemporaryDirectory() as folder, running_server(Path(folder) / "data", is_program=True) as server:
         asyncio.run(measure(server.dicomweb, server.token("admin")))

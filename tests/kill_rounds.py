@@ -116,7 +116,7 @@ class Rounds:
 
     def __init__(self, folder: Path, clients: int, seed: int) -> None:
         self._data, self._clients, self._random = folder / "data", clients, random.Random(seed)
-        self._server = start_server(self._data)
+        self._server = start_server(self._data, is_program=True)
         self._token = self._server.token("admin")
         self._all: list[Client] = []
         self.figures = Figures()
@@ -134,7 +134,7 @@ class Rounds:
             client.join(WITHIN_S)
         before = self._blobs()
         began_s = time.monotonic()
-        self._server = start_server(self._data, *options)
+        self._server = start_server(self._data, *options, is_program=True)
         self.figures.starts_s.append(time.monotonic() - began_s)
         self._look_after(self._server, clients, before)
 

@@ -223,7 +223,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=1.0)
     minutes = parser.parse_args().minutes
-    with tempfile.TemporaryDirectory() as folder, running_server(Path(folder) / "data") as server:
+    with tempfile.TemporaryDirectory() as folder, running_server(Path(folder) / "data", is_program=True) as server:
         asyncio.run(measure(server.base, server.token("admin"), server.process.pid, minutes * 60))
 
 

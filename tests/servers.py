@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from forking import Forked, fork_lightbox
 
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 40.0
@@ -31,7 +34,7 @@ class Server:
 
     data: Path
     port: int
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     scheme: str = "http"
 
     @property
@@ -57,21 +60,38 @@ class Server:
         return self.process.wait(STOP_LIMIT_S)
 
 
+def run_lightbox(*arguments: str, limit_s: float = 120) -> subprocess.CompletedProcess[str]:
+    """Run a `lightbox` command to its end, however it ends."""
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        process = fork_lightbox(arguments, stdout.fileno(), stderr.fileno())
+        try:
+            code = process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        for output in (stdout, stderr):
+            output.seek(0)
+        return subprocess.CompletedProcess(arguments, code, stdout.read().decode(), stderr.read().decode())
+
+
 def lightbox(*arguments: str) -> str:
     """Run a `lightbox` command to its end; its standard output. Fails the test when the command fails."""
-    command = [sys.executable, "-m", "archive.cli", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
+    done = run_lightbox(*arguments)
     assert done.returncode == 0, f"lightbox {' '.join(arguments[:2])} failed: {done.stderr}"
     return done.stdout
 
 
-def start_server(data: Path, *options: str, scheme: str = "http") -> Server:
-    """Start a server on `data` and wait until it is ready."""
+def start_server(data: Path, *options: str, scheme: str = "http", is_program: bool = False) -> Server:
+    """Start a server on `data` and wait until it is ready; `is_program` is the program itself, as it is installed."""
     port = free_port()
-    command = [sys.executable, "-m", "archive.cli", "serve", "--data", str(data), "--port", str(port), *options]
-    log = (data.parent / f"{data.name}.log").open("ab")
-    process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
-    log.close()
+    arguments = ["serve", "--data", str(data), "--port", str(port), *options]
+    with (data.parent / f"{data.name}.log").open("ab") as log:
+        process: subprocess.Popen[bytes] | Forked
+        if is_program:
+            command = [sys.executable, "-m", "archive.cli", *arguments]
+            process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+        else:
+            process = fork_lightbox(arguments, log.fileno(), log.fileno())
     server = Server(data, port, process, scheme)
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline:
@@ -85,9 +105,9 @@ def start_server(data: Path, *options: str, scheme: str = "http") -> Server:
 
 
 @contextmanager
-def running_server(data: Path, *options: str) -> Iterator[Server]:
+def running_server(data: Path, *options: str, is_program: bool = False) -> Iterator[Server]:
     """A server that is stopped at the end, whatever happens."""
-    server = start_server(data, *options)
+    server = start_server(data, *options, is_program=is_program)
     try:
         yield server
     finally:

@@ -5,7 +5,6 @@ import io
 import re
 import shutil
 import subprocess
-import sys
 import time
 import zipfile
 from pathlib import Path
@@ -26,7 +25,7 @@ from pydicom.uid import (
     RTStructureSetStorage,
     TwelveLeadECGWaveformStorage,
 )
-from servers import ROOT
+from servers import run_lightbox
 
 from archive.database.engine import Database
 from archive.identifiers import StudyUID
@@ -183,23 +182,17 @@ async def test_a_link_for_looking_gets_no_bundle(served: Any, bundle: Any) -> No
 
 def test_the_command_writes_what_a_second_archive_takes_in_whole(served: Any, bundle: Any, tmp_path: Path) -> None:
     target, other = tmp_path / "images.zip", tmp_path / "other"
-    written = lightbox("export", "--data", str(served.server.data), "--to", str(target), "--lang", "fr", STUDY)
+    written = run_lightbox("export", "--data", str(served.server.data), "--to", str(target), "--lang", "fr", STUDY)
     assert written.returncode == 0, written.stderr
     archive = zipfile.ZipFile(target)
     assert 'lang="fr"' in archive.read("INDEX.HTM").decode()
     assert archive.namelist() == bundle.namelist()
     archive.extractall(tmp_path / "medium")
-    assert lightbox("import", "--data", str(other), str(tmp_path / "medium" / "DICOM")).returncode == 0
+    assert run_lightbox("import", "--data", str(other), str(tmp_path / "medium" / "DICOM")).returncode == 0
     again = tmp_path / "again.zip"
-    assert lightbox("export", "--data", str(other), "--to", str(again), "--no-previews", STUDY).returncode == 0
+    assert run_lightbox("export", "--data", str(other), "--to", str(again), "--no-previews", STUDY).returncode == 0
     kept = zipfile.ZipFile(again)
     assert sorted(kept.read(name) for name in kept.namelist() if name.startswith("DICOM/")) == sorted(FILES)
-    refused = lightbox("export", "--data", str(other), "--to", str(again), STUDY)
+    refused = run_lightbox("export", "--data", str(other), "--to", str(again), STUDY)
     assert refused.returncode != 0
     assert "is there already" in refused.stderr
-
-
-def lightbox(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "archive.cli", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )

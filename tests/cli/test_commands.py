@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import subprocess
-import sys
 import time
 from io import BytesIO
 from pathlib import Path
@@ -12,17 +10,12 @@ import pydicom
 from files import part10
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
-from servers import ROOT, lightbox, running_server
+from servers import lightbox, run_lightbox, running_server
 
 from archive.cli.opening import open_archive
 from archive.config import load_settings
 from archive.ingest import remove_unnamed
 from archive.store.files import FileStore
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "archive.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
 
 
 def bare_dataset() -> bytes:
@@ -48,7 +41,7 @@ def a_disc(folder: Path) -> Path:
 
 def test_import_takes_what_is_dicom_and_names_what_it_refused_and_why(tmp_path: Path) -> None:
     disc = a_disc(tmp_path / "disc")
-    first = run("import", "--data", str(tmp_path / "data"), str(disc))
+    first = run_lightbox("import", "--data", str(tmp_path / "data"), str(disc))
     assert first.returncode == 1
     assert "3 new" in first.stdout
     assert "2 refused" in first.stdout
@@ -60,14 +53,14 @@ def test_import_takes_what_is_dicom_and_names_what_it_refused_and_why(tmp_path: 
 
 def test_importing_again_changes_nothing(tmp_path: Path) -> None:
     disc = a_disc(tmp_path / "disc")
-    run("import", "--data", str(tmp_path / "data"), str(disc))
-    again = run("import", "--data", str(tmp_path / "data"), str(disc))
+    run_lightbox("import", "--data", str(tmp_path / "data"), str(disc))
+    again = run_lightbox("import", "--data", str(tmp_path / "data"), str(disc))
     assert "0 new" in again.stdout
     assert "3 already there" in again.stdout
 
 
 def test_a_path_that_is_not_there_is_told(tmp_path: Path) -> None:
-    missing = run("import", "--data", str(tmp_path / "data"), str(tmp_path / "nowhere"))
+    missing = run_lightbox("import", "--data", str(tmp_path / "data"), str(tmp_path / "nowhere"))
     assert missing.returncode == 2
     assert "is not there" in missing.stderr
 
@@ -76,24 +69,24 @@ def test_verify_finds_a_changed_byte_names_the_instance_and_sets_the_file_aside(
     data = tmp_path / "data"
     (tmp_path / "one.dcm").write_bytes(part10(SOPInstanceUID="1.2.3.4.5.6"))
     lightbox("import", "--data", str(data), str(tmp_path / "one.dcm"))
-    assert run("verify", "--data", str(data)).returncode == 0
+    assert run_lightbox("verify", "--data", str(data)).returncode == 0
     (blob,) = [path for path in (data / "store" / "blobs").rglob("*") if path.is_file()]
     blob.chmod(0o644)
     with blob.open("r+b") as file:
         file.seek(-1, os.SEEK_END)
         file.write(b"\xff")
-    found = run("verify", "--data", str(data))
+    found = run_lightbox("verify", "--data", str(data))
     assert found.returncode == 1
     assert "1.2.3.4.5.6" in found.stdout
     assert not blob.exists()
     assert len(list((data / "store" / "quarantine").iterdir())) == 1
     lightbox("import", "--data", str(data), str(tmp_path / "one.dcm"))
-    assert run("verify", "--data", str(data)).returncode == 0, "Sending it again heals it."
+    assert run_lightbox("verify", "--data", str(data)).returncode == 0, "Sending it again heals it."
 
 
 def test_a_second_server_on_the_same_data_does_not_start_and_changes_nothing(tmp_path: Path) -> None:
     with running_server(tmp_path / "data"):
-        second = run("serve", "--data", str(tmp_path / "data"), "--port", "0")
+        second = run_lightbox("serve", "--data", str(tmp_path / "data"), "--port", "0")
         assert second.returncode == 1
         assert "Another server is running" in second.stderr
 
@@ -111,13 +104,13 @@ def test_token_and_share_print_just_the_token_and_the_link(tmp_path: Path) -> No
 
 
 def test_a_share_of_a_study_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    refused = run("share", "create", "--data", str(tmp_path / "data"), "9.9.9")
+    refused = run_lightbox("share", "create", "--data", str(tmp_path / "data"), "9.9.9")
     assert refused.returncode == 1
     assert refused.stdout == ""
 
 
 def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
-    wrong = run("serve", "--data", str(tmp_path / "data"), "--port", "70000")
+    wrong = run_lightbox("serve", "--data", str(tmp_path / "data"), "--port", "70000")
     assert wrong.returncode == 2
     assert "port" in wrong.stderr
 

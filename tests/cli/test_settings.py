@@ -1,11 +1,7 @@
 """What is said at the start about settings that cannot be."""
 
-import os
-import subprocess
-import sys
-
 import pytest
-from servers import ROOT
+from servers import run_lightbox
 
 FAULTS = {
     "an unknown key in the file": ("prot = 8042", {}, "setting prot: there is no such setting; did you mean port?"),
@@ -33,19 +29,12 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_in_the_settings_is_one_line_that_names_the_key(fault, tmp_path):
+def test_a_fault_in_the_settings_is_one_line_that_names_the_key(fault, tmp_path, monkeypatch):
     toml, environment, said = FAULTS[fault]
     (tmp_path / "lightbox.toml").write_text(toml)
-    command = [sys.executable, "-m", "archive.cli", "serve", "--data", str(tmp_path), "--config"]
-    done = subprocess.run(
-        [*command, str(tmp_path / "lightbox.toml")],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=os.environ | environment,
-        timeout=60,
-        check=False,
-    )
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    done = run_lightbox("serve", "--data", str(tmp_path), "--config", str(tmp_path / "lightbox.toml"))
     assert done.returncode in (1, 2)
     assert done.stderr.startswith(f"lightbox: {said}")
     assert done.stderr.count("\n") == 1

@@ -6,7 +6,6 @@ The disks are small file systems in memory, so these tests run as root, as `make
 import hashlib
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 from files import part10, related
-from servers import ROOT, Server, lightbox, running_server
+from servers import Server, lightbox, run_lightbox, running_server
 
 STUDY = "1.2.33"
 OUT_OF_RESOURCES = 0xA700
@@ -196,8 +195,7 @@ def test_a_read_only_data_folder_is_refused_at_the_start_in_a_line(tmp_path: Pat
         with running_server(data) as server:
             assert Client(server).store(1).status_code == 200
         all_of_it.change("ro")
-        command = [sys.executable, "-m", "archive.cli", "serve", "--data", str(data), "--port", "0"]
-        started = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+        started = run_lightbox("serve", "--data", str(data), "--port", "0")
         assert started.returncode == 1
         assert "Read-only file system" in started.stderr
         assert len(started.stderr.splitlines()) == 1, started.stderr

@@ -1,15 +1,13 @@
 """Upkeep of a whole archive by its commands: read again, made anew, copied, brought back."""
 
 import json
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 import requests
 from files import part10, real_files, related
-from servers import ROOT, Server, lightbox, running_server
+from servers import Server, lightbox, run_lightbox, running_server
 
 STUDY = "1.2.77.5"
 
@@ -23,13 +21,8 @@ def imported(data: Path, *files: bytes) -> None:
     folder.mkdir(exist_ok=True)
     for number, content in enumerate(files):
         (folder / f"IM{number}").write_bytes(content)
-    taken = run("import", "--data", str(data), str(folder))
+    taken = run_lightbox("import", "--data", str(data), str(folder))
     assert taken.returncode in (0, 1), taken.stderr  # 1: some were refused, as a second instance under one UID is
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "archive.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300, check=False)
 
 
 def blob_of(data: Path, content: bytes) -> Path:
@@ -47,7 +40,7 @@ def change_a_byte(path: Path) -> None:
 def test_the_index_made_anew_from_the_files_says_what_the_served_one_says(tmp_path: Path) -> None:
     data = tmp_path / "data"
     imported(data, *(path.read_bytes() for path in real_files()))
-    done = run("reindex", "--data", str(data), "--into", str(tmp_path / "new.sqlite"), "--compare")
+    done = run_lightbox("reindex", "--data", str(data), "--into", str(tmp_path / "new.sqlite"), "--compare")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "The two indexes say the same." in done.stdout
 
@@ -56,10 +49,10 @@ def test_an_index_that_lost_an_instance_is_told_from_its_files(tmp_path: Path) -
     data = tmp_path / "data"
     imported(data, instance(1), instance(2))
     blob_of(data, instance(2)).unlink()
-    done = run("reindex", "--data", str(data), "--into", str(tmp_path / "new.sqlite"), "--compare")
+    done = run_lightbox("reindex", "--data", str(data), "--into", str(tmp_path / "new.sqlite"), "--compare")
     assert done.returncode == 1
     assert f"instance {STUDY}.2" in done.stdout
-    again = run("reindex", "--data", str(data), "--into", str(tmp_path / "new.sqlite"))
+    again = run_lightbox("reindex", "--data", str(data), "--into", str(tmp_path / "new.sqlite"))
     assert again.returncode == 2, "a database that is there is not written over"
 
 
@@ -67,7 +60,7 @@ def test_what_was_deleted_does_not_come_back_by_reindexing(tmp_path: Path) -> No
     data = tmp_path / "data"
     imported(data, instance(1), instance(2))
     lightbox("delete", "--data", str(data), STUDY, "--series", "1.2.3.4", "--instance", f"{STUDY}.2")
-    done = run("reindex", "--data", str(data), "--into", str(tmp_path / "new.sqlite"), "--compare")
+    done = run_lightbox("reindex", "--data", str(data), "--into", str(tmp_path / "new.sqlite"), "--compare")
     assert done.returncode == 0, done.stdout
 
 
@@ -78,7 +71,7 @@ def test_copies_of_a_share_without_a_name_are_no_studies_of_a_new_index(tmp_path
         server.share(STUDY, "--without-name")
         while len([path for path in (data / "store" / "blobs").rglob("*") if path.is_file()]) < 2:
             threading.Event().wait(0.05)  # the copy is made within a second or two
-    done = run("reindex", "--data", str(data), "--into", str(new), "--compare")
+    done = run_lightbox("reindex", "--data", str(data), "--into", str(new), "--compare")
     assert done.returncode == 0, done.stdout
     assert "1 files read" in done.stdout
 
@@ -92,14 +85,14 @@ def test_a_backup_made_while_storing_goes_on_is_an_archive_without_a_fault(tmp_p
         storing = threading.Thread(target=keep_storing, args=(server, token, stopped))
         storing.start()
         try:
-            created = run("backup", "create", "--data", str(data), "--to", str(copy))
+            created = run_lightbox("backup", "create", "--data", str(data), "--to", str(copy))
         finally:
             stopped.set()
             storing.join()
         assert created.returncode == 0, created.stdout + created.stderr
-    assert run("backup", "restore", "--from", str(copy), "--data", str(again)).returncode == 0
-    assert run("verify", "--data", str(again)).returncode == 0
-    compared = run("reindex", "--data", str(again), "--into", str(tmp_path / "new.sqlite"), "--compare")
+    assert run_lightbox("backup", "restore", "--from", str(copy), "--data", str(again)).returncode == 0
+    assert run_lightbox("verify", "--data", str(again)).returncode == 0
+    compared = run_lightbox("reindex", "--data", str(again), "--into", str(tmp_path / "new.sqlite"), "--compare")
     assert compared.returncode == 0, compared.stdout
     with running_server(again) as server:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/dicom; transfer-syntax=*"}
@@ -128,7 +121,7 @@ def test_a_second_backup_copies_only_what_is_new_and_tells_of_damage(tmp_path: P
     assert "1 files, 1 of them new" in lightbox("backup", "create", "--data", str(data), "--to", str(copy))
     imported(data, instance(1), instance(2), instance(3))
     change_a_byte(blob_of(data, instance(3)))
-    second = run("backup", "create", "--data", str(data), "--to", str(copy))
+    second = run_lightbox("backup", "create", "--data", str(data), "--to", str(copy))
     assert second.returncode == 1
     assert "3 files, 1 of them new, 1 instances missing or damaged." in second.stdout
     assert f"{STUDY}.3" in second.stdout
@@ -142,8 +135,8 @@ def test_who_had_a_session_begins_anew_in_a_backup_and_living_links_are_counted(
         share_id, secret = link.split("/s/")[1].split("#")
         opened = requests.post(f"{server.base}/api/s/{share_id}/open", json={"secret": secret}, timeout=30)
         assert opened.status_code == 200
-        assert run("backup", "create", "--data", str(data), "--to", str(copy)).returncode == 0
-    restored = run("backup", "restore", "--from", str(copy), "--data", str(again))
+        assert run_lightbox("backup", "create", "--data", str(data), "--to", str(copy)).returncode == 0
+    restored = run_lightbox("backup", "restore", "--from", str(copy), "--data", str(again))
     assert "1 links live" in restored.stdout
     with running_server(again) as server:
         root = f"{server.base}/s/{share_id}/dicom-web/studies"
@@ -154,7 +147,7 @@ def test_where_all_was_deleted_a_new_index_is_empty(tmp_path: Path) -> None:
     data = tmp_path / "data"
     imported(data, instance(1))
     lightbox("delete", "--data", str(data), STUDY)
-    done = run("reindex", "--data", str(data), "--into", str(tmp_path / "new.sqlite"), "--compare")
+    done = run_lightbox("reindex", "--data", str(data), "--into", str(tmp_path / "new.sqlite"), "--compare")
     assert (done.returncode, "0 files read" in done.stdout) == (0, True), done.stdout
 
 
@@ -162,10 +155,10 @@ def test_a_backup_is_not_brought_back_over_an_archive(tmp_path: Path) -> None:
     data = tmp_path / "data"
     imported(data, instance(1))
     lightbox("backup", "create", "--data", str(data), "--to", str(tmp_path / "copy"))
-    refused = run("backup", "restore", "--from", str(tmp_path / "copy"), "--data", str(data))
+    refused = run_lightbox("backup", "restore", "--from", str(tmp_path / "copy"), "--data", str(data))
     assert refused.returncode == 1
     assert "already" in refused.stderr
-    empty = run("backup", "restore", "--from", str(tmp_path / "nowhere"), "--data", str(tmp_path / "new"))
+    empty = run_lightbox("backup", "restore", "--from", str(tmp_path / "nowhere"), "--data", str(tmp_path / "new"))
     assert "no finished backup" in empty.stderr
 
 

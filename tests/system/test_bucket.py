@@ -1,8 +1,6 @@
 """A whole archive whose files are in a bucket: store, look, download, verify, and a bucket that is away."""
 
 import hashlib
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import requests
 from files import part10, related
 from object_server import ObjectServer, object_server
 from pydicom.data import get_testdata_file
-from servers import ROOT, Server, lightbox, running_server
+from servers import Server, lightbox, run_lightbox, running_server
 
 STUDY = "1.2.640"
 
@@ -31,11 +29,6 @@ def served(objects: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(name, value)
     with running_server(tmp_path / "data") as server:
         yield server
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "archive.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
 
 
 def ask(server: Server, token: str, path: str, **headers: str) -> requests.Response:
@@ -82,7 +75,7 @@ def test_a_bucket_that_is_away_acknowledges_nothing_and_what_this_machine_has_is
     path = f"/studies/{STUDY}/series/1.2.3.4/instances/{STUDY}.1"
     whole = ask(served, token, path, Accept="application/dicom; transfer-syntax=*")
     assert hashlib.sha256(whole.content).hexdigest() == hashlib.sha256(first).hexdigest()
-    verified = run("verify", "--data", str(served.data))
+    verified = run_lightbox("verify", "--data", str(served.data))
     assert verified.returncode == 1
     assert "does not answer" in verified.stderr
     assert "damaged" not in verified.stdout, "nothing is known of files that cannot be asked for"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import aiohttp
 import pytest
 from files import part10
-from servers import ROOT, Server, free_port, running_server
+from servers import ROOT, Server, free_port, run_lightbox, running_server
 
 CLIENTS = 6
 
@@ -64,7 +64,7 @@ class Load:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_a_restart_by_sighup_fails_no_request(tmp_path, workers):
-    with running_server(tmp_path / "data", "--workers", workers) as server:
+    with running_server(tmp_path / "data", "--workers", workers, is_program=True) as server:
         load = Load(server, server.token("admin"))
         running = asyncio.create_task(load.run())
         for _ in range(2):
@@ -139,9 +139,6 @@ def test_an_upload_under_way_when_the_server_is_told_to_stop_is_stored_and_answe
 
 def test_a_port_that_is_taken_is_said_in_one_line(tmp_path):
     with socket.create_server(("127.0.0.1", free_port())) as taken:
-        command = [sys.executable, "-m", "archive.cli", "serve", "--data", str(tmp_path / "d"), "--port"]
-        done = subprocess.run(
-            [*command, str(taken.getsockname()[1])], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
-        )
+        done = run_lightbox("serve", "--data", str(tmp_path / "d"), "--port", str(taken.getsockname()[1]))
     assert done.returncode == 1
     assert done.stderr.startswith("lightbox: Cannot listen on 127.0.0.1 port")
