@@ -57,7 +57,7 @@ def _is_mixed(table: sa.Table) -> sa.ColumnElement[bool]:
         whose = _imported.c.request_id == table.c.request_id
     else:
         whose = _imported.c.request_id == (
-            sa.select(_owned.c.owner_id).where(_owned.c.id == table.c.share_id).scalar_subquery()
+            sa.select(_owned.c.owner_id).where(_owned.c.id == table.c.share_id).correlate(table).scalar_subquery()
         )
     others = (
         sa.exists()

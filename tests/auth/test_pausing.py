@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from archive.database.index_tables import studies
-from archive.database.journey_tables import notices
+from archive.database.index_tables import instances, series, studies
+from archive.database.journey_tables import notices, request_studies
 from auth.desk import attach_studies
+from auth.holding import OWNERS
 from auth.pausing import write_changes_down
 from auth.requests import find_request
 from auth.shares import Mode, find_share
@@ -147,6 +148,27 @@ async def test_the_desk_says_that_it_is_the_same_person_and_the_links_go_on(arch
     await attach_studies(archive.access, owner.request_id, [uid], "staff desk")
     assert (await archive.database.read(find_share, made["share_id"], archive.access.clock())).study_uids == (uid,)
     assert (await owned(archive, owner)).held == ()
+
+
+async def test_an_import_that_others_added_to_is_shown_by_no_link_of_its_owner_whatever_other_links_there_are(
+    archive, owner
+):
+    [uid] = archive.studies[:1]
+    for _ in range(8):
+        await archive.share(archive.studies[3])  # the desk's, with no owner
+    made = (await owner.share(mode="link"))["links"][0]
+    by_owner = sa.update(request_studies).values(matched_by=f"{OWNERS}{owner.request_id}")
+    study = sa.select(studies.c.id).where(studies.c.study_uid == uid).scalar_subquery()
+    common = {"study_id": study, "stored_ms": 1}
+    a_series = sa.insert(series).values(id=1, series_uid="1.2", updated_ms=1, attributes=b"{}", **common)
+    facts = {"sop_class_uid": "1.2", "transfer_syntax_uid": "1.2", "digest": "", "length_bytes": 1, "frames": b""}
+    foreign = sa.insert(instances).values(
+        series_id=1, instance_uid="1.3", is_report=False, is_image=True, stored_by="scanner", **facts, **common
+    )
+    for statement in (by_owner, a_series, foreign):
+        await archive.database.write(lambda connection, done=statement: connection.execute(done).rowcount)
+    found = await archive.database.read(find_share, made["share_id"], archive.access.clock())
+    assert (found.study_uids, found.held_count) == ((), 1)
 
 
 async def test_an_owner_sees_nothing_of_a_study_that_is_another_patients_now_and_shares_it_no_more(
