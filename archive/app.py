@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from aiohttp import web
 
@@ -17,7 +18,7 @@ import wado.routes
 from archive import background
 from archive.completeness.record import keep_checking
 from archive.config import Settings
-from archive.database.engine import Database
+from archive.database.engine import Database, open_database
 from archive.delivery.mail import MailSettings
 from archive.delivery.outbox import Channels
 from archive.delivery.sms import SmsSettings
@@ -146,6 +147,11 @@ async def refuse_service(request: web.Request) -> web.Response:
     raise UnsupportedServiceError("This server offers the Studies service; it has no worklist and no templates.")
 
 
+def _turn(database: Database, folder: Path, name: str) -> background.Turn:
+    """Whose turn the work is: among all hosts where they share a database, else among the processes of this one."""
+    return lambda: database.turn(name) or background.turn_of_host(folder / name)
+
+
 def _share_of(total: int, processes: int) -> int:
     """What one of several server processes takes of what the settings give to all of them."""
     return max(1, total // processes)
@@ -209,7 +215,7 @@ def _opened(settings: Settings, alone_since_s: float) -> Callable[[web.Applicati
 
     async def opened(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            database = Database.open(settings.database_path, settings.database_wait_s)
+            database = open_database(settings.database_place, settings.database_wait_s)
             stack.push_async_callback(database.close)
             app[DATABASE], app[KNOWN] = database, Known(database)
             app[STORE] = open_store(settings)
@@ -240,7 +246,7 @@ def _opened(settings: Settings, alone_since_s: float) -> Callable[[web.Applicati
                 upkeep["copying"] = lambda: keep_copying(database, app[STORE], copies, settings.frame_timeout_s)
             settings.locks_folder.mkdir(exist_ok=True)
             for name, work in upkeep.items():
-                task = background.begin(work, settings.locks_folder / name)
+                task = background.begin(work, _turn(database, settings.locks_folder, name))
                 stack.push_async_callback(background.end, task)
             app[FORESIGHT] = Foresight()
             app[PREPARING] = asyncio.Semaphore(PREPARED_AT_ONCE)
@@ -259,7 +265,7 @@ def _opened(settings: Settings, alone_since_s: float) -> Callable[[web.Applicati
             app[health.READINESS] = health.Readiness(database, app[STORE], settings.scrub_state)
             stack.push_async_callback(app[health.READINESS].close)
             app[OPERATIONS] = Operations(
-                FiguresReader(database, settings.database_path, settings.scrub_state, access.clock),
+                FiguresReader(database, settings.data, settings.scrub_state, access.clock),
                 lambda: app[PIXELS].queued,
                 _version(),
                 frozenset(settings.metrics_open_to),

@@ -94,7 +94,11 @@ class Event:
     detail: Mapping[str, str] = field(default_factory=dict)
 
 
-_NEWEST = sa.select(audit_events.c.chain_sha256, audit_events.c.time_ms).order_by(audit_events.c.id.desc()).limit(1)
+_NEWEST = (
+    sa.select(audit_events.c.chain_sha256, audit_events.c.time_ms, audit_events.c.id)
+    .order_by(audit_events.c.id.desc())
+    .limit(1)
+)
 _APPEND = sa.insert(audit_events)
 """Built once: they run in every store."""
 
@@ -189,9 +193,12 @@ def append(connection: sa.Connection, events: list[Event], now_ms: int) -> None:
     if not events:
         return
     newest = row_of(connection, _NEWEST)
-    chain, time_ms = (newest[0], max(now_ms, newest[1])) if newest is not None else (FIRST_LINK, now_ms)
+    chain, time_ms, last_id = (
+        (newest[0], max(now_ms, newest[1]), newest[2]) if newest is not None else (FIRST_LINK, now_ms, 0)
+    )
     rows = []
-    for event in events:
+    # The numbers are given here: a sequence of the database leaves gaps, and a gap tells of a row that was removed.
+    for number, event in enumerate(events, start=last_id + 1):
         row: dict[str, Any] = {
             "time_ms": time_ms,
             "action": str(event.action),
@@ -205,8 +212,9 @@ def append(connection: sa.Connection, events: list[Event], now_ms: int) -> None:
             "count": event.count,
             "detail": json.dumps(dict(event.detail), sort_keys=True),
         }
+        row = {key: value.replace("\0", "") if isinstance(value, str) else value for key, value in row.items()}
         chain = _link(chain, row)
-        rows.append({**row, "chain_sha256": chain})
+        rows.append({**row, "id": number, "chain_sha256": chain})
     run_each(connection, _APPEND, rows)
 
 

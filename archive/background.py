@@ -4,8 +4,8 @@ import asyncio
 import fcntl
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from archive.errors import LightboxError
@@ -14,12 +14,14 @@ RESTART_S = 5.0
 TURN_EVERY_S = 5.0
 """How soon another process takes over the work of one that has ended."""
 Work = Callable[[], Awaitable[None]]
+Turn = Callable[[], AbstractAsyncContextManager[bool]]
+"""Whether it is this process's turn at the work; held for the block."""
 log = logging.getLogger(__name__)
 
 
-def begin(work: Work, lock: Path | None = None) -> asyncio.Task[None]:
-    """Begin work that never ends. With `lock` it is done in one process of all that share it."""
-    task = asyncio.create_task(_kept(work if lock is None else lambda: _alone(lock, work)))
+def begin(work: Work, turn: Turn | None = None) -> asyncio.Task[None]:
+    """Begin work that never ends. With `turn` it is done in one process of all that share it."""
+    task = asyncio.create_task(_kept(work if turn is None else lambda: _alone(turn, work)))
     task.add_done_callback(_tell_of_end)
     return task
 
@@ -40,17 +42,17 @@ async def _kept(work: Work) -> None:
             await asyncio.sleep(RESTART_S)
 
 
-async def _alone(lock: Path, work: Work) -> None:
+async def _alone(turn: Turn, work: Work) -> None:
     while True:
-        with _turn(lock) as is_ours:
+        async with turn() as is_ours:
             if is_ours:
                 await work()
         await asyncio.sleep(TURN_EVERY_S)
 
 
-@contextmanager
-def _turn(lock: Path) -> Iterator[bool]:
-    """Whether it is this process's turn; held for the block."""
+@asynccontextmanager
+async def turn_of_host(lock: Path) -> AsyncIterator[bool]:
+    """Whether it is this process's turn among those of this host; held for the block."""
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

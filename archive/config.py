@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     derived_limit_bytes: int = Field(4 * GIB, ge=0, description="Size of the cache of decoded and rendered frames.")
     copy_frames: bool = Field(False, description="Copy each new frame to lossless HTJ2K after storing: for slow lines.")
     copies_limit_bytes: int = Field(16 * GIB, ge=0, description="Size of the folder of such copies, `data`/copies.")
+    database_url: SecretStr = Field(
+        SecretStr(""), description="PostgreSQL: postgresql://user:password@host/name. Empty: SQLite in `data`."
+    )
     store_url: str = Field("", description="Bucket of the files: s3://bucket/prefix. Empty: the folder `data`/store.")
     store_endpoint: str = Field("", description="Address of the S3 server; empty is Amazon's.")
     store_region: str = Field("us-east-1", description="Region of the bucket.")
@@ -102,6 +105,13 @@ class Settings(BaseSettings):
             raise ValueError("oidc_roles gives desk, admin, auditor, divided by spaces")
         return value
 
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_database(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not value.get_secret_value().startswith("postgresql://"):
+            raise ValueError("database_url begins with postgresql://")
+        return value
+
     @field_validator("store_url")
     @classmethod
     def _is_a_bucket(cls, value: str) -> str:
@@ -129,7 +139,18 @@ class Settings(BaseSettings):
 
     @property
     def database_path(self) -> Path:
+        """SQLite's file; not there where `database_url` names another database."""
         return self.data / "lightbox.sqlite"
+
+    @property
+    def database_place(self) -> Path | str:
+        """Where the index and all else that changes is: SQLite's file or PostgreSQL's URL."""
+        return self.database_url.get_secret_value() or self.database_path
+
+    @property
+    def has_archive(self) -> bool:
+        """Whether there is an archive already; a database elsewhere is taken to hold one."""
+        return bool(self.database_url.get_secret_value()) or self.database_path.is_file()
 
     @property
     def metrics_folder(self) -> Path:

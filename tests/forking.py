@@ -92,9 +92,9 @@ class _Origin:
 _ORIGIN = _Origin()
 
 
-def fork_lightbox(arguments: Sequence[str], stdout: int, stderr: int) -> Forked:
-    """Run a `lightbox` command, the leader of its own group, in this process's environment."""
-    return _ORIGIN.fork(arguments, os.environ, (stdout, stderr))
+def fork_lightbox(arguments: Sequence[str], stdout: int, stderr: int, further: Mapping[str, str]) -> Forked:
+    """Run a `lightbox` command, the leader of its own group, in this process's environment and `further` of its own."""
+    return _ORIGIN.fork(arguments, os.environ | further, (stdout, stderr))
 
 
 def _offer(line: socket.socket) -> tuple[list[str], dict[str, str]]:

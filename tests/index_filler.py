@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
+from databases import at
 
 from archive.database.engine import migrate
 from archive.database.index_tables import instance_metadata, instances, sequence_values, series, studies
@@ -82,7 +83,7 @@ def _attributes(values: dict[str, str], study_uid: str) -> dict[str, dict[str, A
 
 def fill(path: Path, count: int, shape: Shape = Shape()) -> None:
     """Bring the database at `path` to this program's schema and put the studies in it."""
-    migrate(path)
+    migrate(at(path))
     engine = sa.create_engine(f"sqlite:///{path}")
     batch: list[dict[str, Any]] = []
     with engine.connect() as connection:

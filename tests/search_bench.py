@@ -11,10 +11,11 @@ import time
 from pathlib import Path
 
 import sqlalchemy as sa
+from databases import at
 from index_filler import fill
 
 from archive.attributes import Level
-from archive.database.engine import Database
+from archive.database.engine import open_database
 from archive.database.index_tables import studies
 from archive.identifiers import StudyUID
 from archive.index.query import Query
@@ -69,7 +70,7 @@ def searches(connection: sa.Connection, count: int) -> list[tuple[str, Level, st
 
 
 def measure(database: Path, count: int) -> None:
-    opened = Database.open(database)
+    opened = open_database(at(database))
     engine = opened._reading
     with engine.connect() as connection:
         for title, level, text in searches(connection, count):

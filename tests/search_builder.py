@@ -8,9 +8,10 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
+from databases import at, engine_at
 
 from archive.attributes import ATTRIBUTES
-from archive.database.engine import Database, migrate
+from archive.database.engine import Database, migrate, open_database
 from archive.identifiers import Digest, InstanceUID, SeriesUID, StudyUID
 from archive.index.writer import NewInstance, add_instances
 from archive.instances import FrameIndex, FrameLayout, ParsedInstance
@@ -47,13 +48,19 @@ def _empty_database() -> bytes:
         return path.read_bytes()
 
 
+def _engine(path: Path) -> sa.Engine:
+    """The builder writes as no archive does: at once and by itself."""
+    if isinstance(at(path), Path):
+        path.write_bytes(_empty_database())
+    return engine_at(path)
+
+
 class IndexBuilder:
     """An index to search in. Time passes by one second with each `add`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.write_bytes(_empty_database())
-        self.engine = sa.create_engine(f"sqlite:///{path}")
+        self.engine = _engine(path)
         self.now_ms = 1_700_000_000_000
         self.count = 0
 
@@ -87,4 +94,4 @@ class IndexBuilder:
         return self.engine.connect()
 
     def open(self) -> Database:
-        return Database.open(self.path)
+        return open_database(at(self.path))

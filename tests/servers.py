@@ -9,11 +9,12 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from databases import at
 from forking import Forked, fork_lightbox
 
 START_LIMIT_S = 60.0
@@ -63,7 +64,7 @@ class Server:
 def run_lightbox(*arguments: str, limit_s: float = 120) -> subprocess.CompletedProcess[str]:
     """Run a `lightbox` command to its end, however it ends."""
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        process = fork_lightbox(arguments, stdout.fileno(), stderr.fileno())
+        process = fork_lightbox(arguments, stdout.fileno(), stderr.fileno(), database_of(arguments))
         try:
             code = process.wait(limit_s)
         except subprocess.TimeoutExpired:
@@ -72,6 +73,14 @@ def run_lightbox(*arguments: str, limit_s: float = 120) -> subprocess.CompletedP
         for output in (stdout, stderr):
             output.seek(0)
         return subprocess.CompletedProcess(arguments, code, stdout.read().decode(), stderr.read().decode())
+
+
+def database_of(arguments: Sequence[str]) -> dict[str, str]:
+    """The environment by which a command that names its data finds the database that the tests have chosen."""
+    if "--data" not in arguments:
+        return {}
+    place = at(Path(arguments[list(arguments).index("--data") + 1]) / "lightbox.sqlite")
+    return {} if isinstance(place, Path) else {"LIGHTBOX_DATABASE_URL": place}
 
 
 def lightbox(*arguments: str) -> str:
@@ -89,9 +98,12 @@ def start_server(data: Path, *options: str, scheme: str = "http", is_program: bo
         process: subprocess.Popen[bytes] | Forked
         if is_program:
             command = [sys.executable, "-m", "archive.cli", *arguments]
-            process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+            environment = os.environ | database_of(arguments)
+            process = subprocess.Popen(
+                command, cwd=ROOT, stdout=log, stderr=log, env=environment, start_new_session=True
+            )
         else:
-            process = fork_lightbox(arguments, log.fileno(), log.fileno())
+            process = fork_lightbox(arguments, log.fileno(), log.fileno(), database_of(arguments))
     server = Server(data, port, process, scheme)
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline:

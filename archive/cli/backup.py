@@ -33,7 +33,7 @@ def create(
     Example: lightbox backup create --data ./data --to /backup/lightbox
     """
     settings = load_settings(data=data)
-    if not settings.database_path.is_file():
+    if not settings.has_archive:
         raise typer.BadParameter(f"There is no archive in {data}.")
     _tell(asyncio.run(_watch("Copying", back_up(settings.database_path, open_store(settings), to))))
 

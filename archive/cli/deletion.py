@@ -78,7 +78,7 @@ def restore(
 
 def _with_archive(data: Path, work: Callable[[Archive], Awaitable[int]]) -> int:
     settings = load_settings(data=data)
-    if not settings.database_path.is_file():
+    if not settings.has_archive:
         raise typer.BadParameter(f"There is no archive in {data}.")
 
     async def run() -> int:

@@ -14,7 +14,7 @@ import typer
 
 from archive.cli.options import DEFAULT_DATA, DataOption, link_base
 from archive.config import Settings, load_settings
-from archive.database.engine import Database
+from archive.database.engine import open_database
 from archive.errors import LightboxError
 from archive.identifiers import parse_study_uid
 from archive.samples import PHANTOM_STUDY_UID, head_phantom, sample_files
@@ -60,7 +60,7 @@ async def _fill_and_share(settings: Settings, server: subprocess.Popen[bytes]) -
     base = settings.base_url
     async with aiohttp.ClientSession() as session:
         await _until_ready(session, base, server)
-        database = Database.open(settings.database_path)
+        database = open_database(settings.database_place)
         try:
             now_ms = Clock()()
             roles = frozenset({Role.STORE, Role.READ})

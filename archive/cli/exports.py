@@ -34,7 +34,7 @@ def export(
     Example: lightbox export --data ./data --to images.zip 1.2.840.113619.2.55.3
     """
     settings = load_settings(data=data)
-    if not settings.database_path.is_file():
+    if not settings.has_archive:
         raise typer.BadParameter(f"There is no archive in {data}.")
     if to.exists():
         raise typer.BadParameter(f"{to} is there already.")

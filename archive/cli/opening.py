@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from archive.config import Settings
-from archive.database.engine import Database, migrate
+from archive.database.engine import Database, migrate, open_database
 from archive.ingest import Ingest
 from archive.opening import limits_of, open_store
 from archive.store.contract import Store
@@ -53,10 +53,10 @@ def _open_lock(settings: Settings) -> int:
 @asynccontextmanager
 async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
     """Open the archive that the settings name; makes it if it is not there."""
-    migrate(settings.database_path)
+    migrate(settings.database_place)
     store = open_store(settings)
     with _storing(settings):
-        database = Database.open(settings.database_path)
+        database = open_database(settings.database_place)
         ingest = Ingest(store, database, limits_of(settings))
         try:
             yield Archive(store, database, ingest)

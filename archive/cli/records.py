@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from archive.config import load_settings
-from archive.database.engine import Database, migrate
+from archive.database.engine import Database, migrate, open_database
 
 T = TypeVar("T")
 
@@ -14,10 +14,10 @@ T = TypeVar("T")
 def with_database(data: Path, work: Callable[[Database], Awaitable[T]]) -> T:
     """Do some work on the database of an archive; makes it if it is not there."""
     settings = load_settings(data=data)
-    migrate(settings.database_path)
+    migrate(settings.database_place)
 
     async def run() -> T:
-        database = Database.open(settings.database_path)
+        database = open_database(settings.database_place)
         try:
             return await work(database)
         finally:

@@ -10,7 +10,7 @@ from archive.cli.opening import open_archive
 from archive.cli.options import DEFAULT_DATA, DataOption
 from archive.cli.progress import progress_bar
 from archive.config import Settings, load_settings
-from archive.database.engine import Database, migrate
+from archive.database.engine import migrate, open_database
 from archive.jobs.rebuilding import Difference, Rebuilt, compare, find_named, rebuild
 
 
@@ -44,7 +44,7 @@ def reindex(
 
 async def _reindex(settings: Settings, into: Path, compared: bool) -> tuple[Rebuilt, list[Difference]]:
     rebuilt = Rebuilt(0)
-    new = Database.open(into)
+    new = open_database(into)
     try:
         async with open_archive(settings) as archive:
             named = await archive.database.read(find_named)

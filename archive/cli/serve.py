@@ -55,9 +55,12 @@ def run_server(settings: Settings, announce: Callable[[], None] = lambda: None) 
     settings.data.mkdir(parents=True, exist_ok=True)
     with _only_server(settings):
         open_store(settings).clear_drafts()
-        migrate(settings.database_path)
+        migrate(settings.database_place)
         certificate = certificate_of(settings)  # said before anything is announced, also where each process reads it
-        alone_since_s = 0.0 if is_storing(settings) else time.time()
+        may_be_others = is_storing(settings) or isinstance(
+            settings.database_place, str
+        )  # commands here, or other hosts
+        alone_since_s = 0.0 if may_be_others else time.time()
         announce()
         if settings.workers > 1:
             clear_folder(settings.metrics_folder)

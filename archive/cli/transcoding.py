@@ -35,7 +35,7 @@ def transcode(
     Example: lightbox transcode --data ./data --to htj2k
     """
     settings = load_settings(data=data)
-    if not settings.database_path.is_file():
+    if not settings.has_archive:
         raise typer.BadParameter(f"There is no archive in {data}.")
     found = asyncio.run(_copy(settings, study))
     print(

@@ -41,7 +41,7 @@ def verify(
     Example: lightbox verify --data ./data --rate-mb-s 50
     """
     settings = load_settings(data=data)
-    if not settings.database_path.is_file():
+    if not settings.has_archive:
         raise typer.BadParameter(f"There is no archive in {data}.")
 
     async def run() -> Findings:

@@ -1,7 +1,4 @@
-"""Open the database; run units of work on it.
-
-A unit of work is a plain function that takes a `sqlalchemy.Connection` and runs whole inside one transaction, so the
-same function serves SQLite and PostgreSQL. On SQLite:
+"""SQLite: the embedded database, one file in the data folder.
 
 * `write` goes through aiosqlite, one transaction at a time in this process; other processes wait on SQLite's lock.
 * `write_batch` does the same in a thread of its own: quicker for units of many statements, as an ingest's.
@@ -12,31 +9,19 @@ same function serves SQLite and PostgreSQL. On SQLite:
 import asyncio
 import functools
 import sqlite3
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from archive.database.contract import DAMAGED, WAIT_S, Database, P, T, Work
 from archive.database.snapshots import KeptResults, share_results
 from archive.errors import BusyError, StorageFullError, StoreError
 
-P = ParamSpec("P")
-T = TypeVar("T")
-Connection = sa.Connection
-"""For those who write no SQL and only hand one on."""
-Work = Callable[Concatenate[sa.Connection, P], T]
-
 READER_THREADS = 4
-WAIT_S = 30.0
-"""How long a lock that another process holds is waited for."""
 LOOP_WAIT_MS = 100
 """The same in the event loop, where everybody waits: readers meet a lock only where somebody takes the whole file."""
 CACHE_KIB = 65_536
@@ -44,13 +29,12 @@ MMAP_BYTES = 1 << 30
 SQLITE_FULL, SQLITE_IOERR, SQLITE_BUSY, SQLITE_CORRUPT, SQLITE_READONLY = 13, 10, 5, 11, 8
 SQLITE_LOCKED, SQLITE_CANTOPEN, SQLITE_NOTADB = 6, 14, 26
 SQLITE_IOERR_SHMSIZE = 4874
-DAMAGED = "The database is damaged: bring back a backup, or make the index anew with `lightbox reindex`."
 
 
-class Database:
-    """The archive's database. Open with `Database.open`, end with `close`."""
+class SQLiteDatabase(Database):
+    """The file at `path`; another process's lock is waited for as long as `wait_s`, then work fails with BusyError."""
 
-    def __init__(self, path: Path, wait_s: float) -> None:
+    def __init__(self, path: Path, wait_s: float = WAIT_S) -> None:
         self._path = path
         self._reading = sa.create_engine(
             f"sqlite:///{path}",
@@ -59,40 +43,31 @@ class Database:
             max_overflow=0,
             connect_args={"check_same_thread": False, "timeout": wait_s},
         )
-        _prepare(self._reading, writing=False)
+        prepare(self._reading, writing=False)
         self._writing = create_async_engine(
             f"sqlite+aiosqlite:///{path}",
             poolclass=StaticPool,
             connect_args={"timeout": wait_s},
         )
-        _prepare(self._writing.sync_engine, writing=True)
+        prepare(self._writing.sync_engine, writing=True)
         self._write_lock = asyncio.Lock()
         self._batching = sa.create_engine(
             f"sqlite:///{path}",
             poolclass=StaticPool,
             connect_args={"check_same_thread": False, "timeout": wait_s},
         )
-        _prepare(self._batching, writing=True)
+        prepare(self._batching, writing=True)
         self._batch_writer = ThreadPoolExecutor(1, thread_name_prefix="database-write")
         self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="database-read")
         self._loop_connection: sa.Connection | None = None
 
-    @classmethod
-    def open(cls, path: Path, wait_s: float = WAIT_S) -> Self:
-        """Open the database at `path`; it must have been migrated (see `migrate`).
-
-        Another process's lock is waited for as long as `wait_s`, then work fails with BusyError.
-        """
-        return cls(path, wait_s)
-
-    async def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a reading unit of work in a reader thread."""
+    async def read(self, work: Work[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         call = functools.partial(self._read_now, work, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._readers, call)
 
-    async def keyed(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def keyed(self, work: Work[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a reading unit of work that only looks rows up by key; short by promise."""
-        with _told_plainly():
+        with told_plainly():
             if self._loop_connection is None:
                 self._loop_connection = self._reading.connect()
                 self._loop_connection.exec_driver_sql(f"PRAGMA busy_timeout={LOOP_WAIT_MS}")
@@ -102,17 +77,25 @@ class Database:
             finally:
                 connection.rollback()
 
-    async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def write(self, work: Work[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a writing unit of work; when this returns, its changes are on the disk.
 
         Not cancellable once begun: a client that goes away must not leave the connection inside a transaction.
         """
         return await asyncio.shield(asyncio.ensure_future(self._write(work, *args, **kwargs)))
 
-    async def write_batch(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def write_batch(self, work: Work[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """`write` for units of many statements: in a thread of its own, without a hop for each statement."""
         call = functools.partial(self._write_batch_now, work, *args, **kwargs)
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._batch_writer, call))
+
+    def turn(self, name: str, /) -> None:
+        return None
+
+    async def size_bytes(self) -> int:
+        """The file with its log and the index of its log."""
+        parts = (self._path.with_name(self._path.name + tail) for tail in ("", "-wal", "-shm"))
+        return await asyncio.to_thread(lambda: sum(part.stat().st_size for part in parts if part.exists()))
 
     async def close(self) -> None:
         if self._loop_connection is not None:
@@ -124,22 +107,22 @@ class Database:
         async with self._write_lock:
             await self._writing.dispose()
 
-    def _read_now(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        with _told_plainly(), self._reading.connect() as connection:
+    def _read_now(self, work: Work[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with told_plainly(), self._reading.connect() as connection:
             return work(connection, *args, **kwargs)
 
-    def _write_batch_now(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        with _told_plainly(), self._batching.begin() as connection:
+    def _write_batch_now(self, work: Work[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with told_plainly(), self._batching.begin() as connection:
             return work(connection, *args, **kwargs)
 
-    async def _write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _write(self, work: Work[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         async with self._write_lock:
-            with _told_plainly():
+            with told_plainly():
                 async with self._writing.begin() as connection:
                     return await connection.run_sync(lambda sync: work(sync, *args, **kwargs))
 
 
-class _told_plainly:  # noqa: N801 - used as a statement, like contextlib's own
+class told_plainly:  # noqa: N801 - used as a statement, like contextlib's own
     """Turn the driver's errors into ours; statements and values stay out of the message."""
 
     def __enter__(self) -> None:
@@ -167,7 +150,7 @@ def _is_out_of_room(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) == SQLITE_IOERR_SHMSIZE
 
 
-def _prepare(engine: sa.Engine, *, writing: bool) -> None:
+def prepare(engine: sa.Engine, *, writing: bool) -> None:
     """Set the pragmas of each new connection and make transactions begin where SQLAlchemy says they do."""
 
     kept = KeptResults()
@@ -199,42 +182,3 @@ def _prepare(engine: sa.Engine, *, writing: bool) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
             driver.execute("BEGIN")  # as above, in a tenth of the time: most requests begin a reading transaction
-
-
-def migrate(path: Path) -> None:
-    """Bring the database at `path` to this program's schema; makes it if it is not there.
-
-    Raises
-    ------
-    StoreError
-        The database was made by a newer program, is damaged, or cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": WAIT_S})
-    _prepare(engine, writing=True)
-    try:
-        with _told_plainly(), engine.connect() as connection:
-            script = ScriptDirectory.from_config(config)
-            current = MigrationContext.configure(connection).get_current_revision()
-            connection.rollback()
-            if current == script.get_current_head():
-                return
-            if current is not None and current not in {revision.revision for revision in script.walk_revisions()}:
-                raise StoreError("The database was made by a newer version of Lightbox; install that version.")
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
-    finally:
-        engine.dispose()
-
-
-def schema_revision(path: Path) -> str | None:
-    """The revision that the database at `path` is at; None when it has none."""
-    engine = sa.create_engine(f"sqlite:///{path}")
-    try:
-        with engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision()
-    finally:
-        engine.dispose()

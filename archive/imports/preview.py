@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from archive.database.dialects import total
 from archive.database.import_tables import import_files, import_series
 from archive.database.index_tables import instances, studies
 from archive.database.journey_tables import request_studies
@@ -125,16 +126,17 @@ def _storers(connection: sa.Connection, study_uid: str) -> list[str]:
 def _counts(connection: sa.Connection, import_id: str) -> dict[str, int]:
     """Files by state; and by role, of those that are in the archive now."""
     left_out = sa.and_(import_files.c.state == State.WAITING, import_series.c.chosen.is_(False))
+    state = sa.case((left_out, sa.literal_column("'left_out'")), else_=import_files.c.state)
     rows = connection.execute(
         sa.select(
-            sa.case((left_out, "left_out"), else_=import_files.c.state).label("state"),
+            state.label("state"),
             import_files.c.role,
             sa.func.count().label("files"),
-            sa.func.sum(import_files.c.length_bytes).label("length_bytes"),
+            total(import_files.c.length_bytes).label("length_bytes"),
         )
         .select_from(import_files.join(import_series, import_series.c.id == import_files.c.series_id, isouter=True))
         .where(import_files.c.import_id == import_id)
-        .group_by("state", import_files.c.role)
+        .group_by(state, import_files.c.role)
     ).all()
     counts = dict.fromkeys((*State, "left_out", *Role, "waiting_bytes"), 0)
     for row in rows:

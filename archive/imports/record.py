@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from archive.database.dialects import total
 from archive.database.import_tables import import_files, import_series, imports
 from archive.errors import ConflictError, NotFoundError, PayloadTooLargeError, TooManyRequestsError
 from archive.media.heads import Head
@@ -371,7 +372,7 @@ def _waiting(connection: sa.Connection, *wanted: sa.ColumnElement[bool]) -> tupl
         import_series, import_series.c.id == import_files.c.series_id
     )
     row = connection.execute(
-        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(import_files.c.length_bytes), 0))
+        sa.select(sa.func.count(), total(import_files.c.length_bytes))
         .select_from(joined)
         .where(import_files.c.state == State.WAITING, import_series.c.chosen.is_(True), *wanted)
     ).one()
@@ -380,11 +381,7 @@ def _waiting(connection: sa.Connection, *wanted: sa.ColumnElement[bool]) -> tupl
 
 def _hold_to(connection: sa.Connection, importer: Importer, quota: Quota, now_ms: int) -> None:
     own = sa.and_(imports.c.kind == importer.kind, imports.c.subject == importer.subject)
-    done = connection.execute(
-        sa.select(
-            sa.func.coalesce(sa.func.sum(imports.c.new_files), 0), sa.func.coalesce(sa.func.sum(imports.c.new_bytes), 0)
-        ).where(own)
-    ).one()
+    done = connection.execute(sa.select(total(imports.c.new_files), total(imports.c.new_bytes)).where(own)).one()
     unfinished = sa.and_(imports.c.finished_ms.is_(None), imports.c.expires_ms > now_ms)
     files, length_bytes = _waiting(connection, own, unfinished)
     if done[0] + files > quota.files:

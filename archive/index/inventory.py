@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from archive.database.dialects import total
 from archive.database.index_tables import deleted_instances, index_totals, instances, series, studies
 from archive.identifiers import Digest
 
@@ -72,7 +73,7 @@ def count_stored(connection: sa.Connection) -> Stored:
 
 def add_lengths(connection: sa.Connection) -> int:
     """The bytes of all instances; reads every row."""
-    query = sa.select(sa.func.coalesce(sa.func.sum(instances.c.length_bytes), 0))
+    query = sa.select(total(instances.c.length_bytes))
     return int(connection.execute(query).scalar_one())
 
 

@@ -1,4 +1,4 @@
-"""How text, numbers and moments are matched in SQL: the one place that knows the database's dialect (SQLite).
+"""How text, numbers and moments are matched in SQL.
 
 `*` and `?` are wildcards in patterns; everything else is meant literally.
 """
@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from archive.database import dialects
 from archive.database.index_tables import studies, study_text
 
 Text = sa.ColumnElement[str]
@@ -43,7 +44,8 @@ def contains(column: Text, *parts: str) -> Truth:
 def _found_by_trigrams(column: Text, *whole: str) -> Truth:
     """One of the patterns matches the whole text.
 
-    If each has three literals in a row, the index of trigrams leads there, where it has the column.
+    If each has three literals in a row, the index of trigrams leads there, where it has the column. PostgreSQL sees
+    that by itself.
     """
     holds = sa.or_(*(_is_like(column, pattern) for pattern in whole))
     indexed = study_text.c.get(column.key) if isinstance(column, sa.Column) and column.table is studies else None
@@ -51,7 +53,7 @@ def _found_by_trigrams(column: Text, *whole: str) -> Truth:
     if indexed is None or not all(set(lead) - {"*", "?"} for lead in leads):
         return holds
     found = [sa.select(study_text.c.rowid).where(indexed.op("GLOB", is_comparison=True)(lead)) for lead in leads]
-    return sa.and_(studies.c.id.in_(sa.union_all(*found) if len(found) > 1 else found[0]), holds)
+    return sa.and_(dialects.on_sqlite(studies.c.id.in_(sa.union_all(*found) if len(found) > 1 else found[0])), holds)
 
 
 def _literal_runs(pattern: str) -> str:
@@ -65,56 +67,52 @@ def _literal_runs(pattern: str) -> str:
 
 
 def _is_like(column: Text, pattern: str) -> Truth:
-    return column.op("GLOB", is_comparison=True)(_glob(pattern))
+    return dialects.matches(column, pattern)
 
 
 def matches_any_case(column: Text, pattern: str) -> Truth:
     """The whole text matches, upper and lower case letters being the same (of any script, not only of ASCII)."""
-    return column.op("GLOB", is_comparison=True)("".join(_any_case(character) for character in tidy(pattern)))
+    return dialects.matches_any_case(column, tidy(pattern))
 
 
 def number_equals(column: Text, value: float) -> Truth:
-    return sa.and_(column != "", sa.cast(column, sa.Float) == value)
+    return sa.and_(column != "", dialects.number(column) == value)
 
 
 def json_text(document: sa.ColumnElement[bytes]) -> Text:
     """A column of JSON bytes as JSON."""
-    return sa.cast(document, sa.Text)
+    return dialects.text_of_bytes(document)
 
 
 def json_values(document: sa.ColumnElement[Any], tag: str, name: str) -> sa.TableValuedAlias:
     """The values of an attribute of a DICOM JSON object, one row each, in the column `value`."""
-    function = sa.func.json_each(document, f'$."{tag}".Value')
-    return function.table_valued("value", name=name, joins_implicitly=True)
+    return dialects.json_values(document, tag).table_valued("value", name=name, joins_implicitly=True)
 
 
 def json_members(value: sa.ColumnElement[Any], name: str) -> sa.TableValuedAlias:
     """The members of a JSON object, one row each, in the column `value`."""
-    return sa.func.json_each(value).table_valued("value", name=name, joins_implicitly=True)
+    return dialects.json_members(value).table_valued("value", name=name, joins_implicitly=True)
 
 
 def first_json_value(document: sa.ColumnElement[bytes], tag: str) -> Text:
     """The first value of an attribute of DICOM JSON bytes; NULL where there is none."""
-    return sa.func.json_extract(json_text(document), f'$."{tag}".Value[0]')
+    return dialects.first_json_value(json_text(document), tag)
 
 
 def distinct_values(column: Text) -> sa.ColumnElement[str]:
     """An aggregate: the values that occur, each once, with `LISTED_BY` between them."""
-    return sa.func.group_concat(sa.distinct(column))
+    return dialects.listed(column)
 
 
 def minutes_of(date: Text, time: Text, zone: Text) -> sa.ColumnElement[float]:
     """Minutes in UTC of a date and a time as DICOM writes them, in a zone such as "+0130"; NULL for an odd date."""
     part = sa.func.substr
     clock = time.concat(part("000000", sa.func.length(time) + 1))
-    minute = (
-        sa.cast(part(clock, 1, 2), sa.Integer) * 60
-        + sa.cast(part(clock, 3, 2), sa.Integer)
-        + sa.cast(part(clock, 5), sa.Float) / 60.0
-    )
+    whole = dialects.whole_number
+    minute = whole(part(clock, 1, 2)) * 60 + whole(part(clock, 3, 2)) + dialects.number(part(clock, 5)) / 60.0
     dashed = part(date, 1, 4).concat("-").concat(part(date, 5, 2)).concat("-").concat(part(date, 7, 2))
-    offset = sa.cast(part(zone, 1, 3), sa.Integer) * 60 + sa.cast(part(zone, 1, 1).concat(part(zone, 4, 2)), sa.Integer)
-    return sa.func.julianday(dashed) * 1440.0 + minute - offset
+    offset = whole(part(zone, 1, 3)) * 60 + whole(part(zone, 1, 1).concat(part(zone, 4, 2)))
+    return dialects.julian_day(dashed) * 1440.0 + minute - offset
 
 
 def minutes_of_datetime(value: Text, zone: Text) -> sa.ColumnElement[float]:
@@ -124,7 +122,7 @@ def minutes_of_datetime(value: Text, zone: Text) -> sa.ColumnElement[float]:
     local = sa.case((has_zone, part(value, 1, length - 5)), else_=value)
     date = part(local, 1, 8)
     whole_date = date.concat(part("00000101", sa.func.length(date) + 1))
-    return minutes_of(whole_date, part(local, 9), sa.case((has_zone, part(value, -5)), else_=zone))
+    return minutes_of(whole_date, part(local, 9), sa.case((has_zone, part(value, length - 4)), else_=zone))
 
 
 def minutes_of_values(date: str, time: str, offset_minutes: int) -> float:
@@ -137,15 +135,3 @@ def minutes_of_values(date: str, time: str, offset_minutes: int) -> float:
 def tidy(pattern: str) -> str:
     """The pattern with runs of wildcards in one form, so that matching it takes no longer than it must."""
     return _STARRED.sub(lambda run: "?" * run[0].count("?") + "*", pattern)
-
-
-def _glob(pattern: str) -> str:
-    return pattern.replace("[", "[[]")
-
-
-def _any_case(character: str) -> str:
-    cases = {character, character.lower(), character.upper()}
-    single = sorted(case for case in cases if len(case) == 1)
-    if len(single) > 1:
-        return f"[{''.join(single)}]"
-    return "[[]" if character == "[" else character

@@ -77,4 +77,4 @@ def _one_text(value: Any) -> str:
     if isinstance(value, dict):
         groups = [value.get(group, "") for group in ("Alphabetic", "Ideographic", "Phonetic")]
         return "=".join(groups).rstrip("=")
-    return "" if value is None else str(value)
+    return "" if value is None else str(value).replace("\0", "")  # padding; not every database has a text with it

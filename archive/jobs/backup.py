@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from archive.database.copying import copy_database, name_copy
-from archive.database.engine import Database
+from archive.database.engine import Database, open_database
 from archive.errors import LightboxError, StoreError, StoreUnreachableError
 from archive.index.inventory import NamedBlob, find_named_blobs, is_named
 from archive.store.contract import Store
@@ -35,7 +35,7 @@ class Copied:
 async def back_up(database_path: Path, store: Store, to: Path) -> AsyncIterator[Copied]:
     """Copy into `to`. The new database takes its place there when every file that it names is there too."""
     target = await asyncio.to_thread(FileStore, to / STORE_NAME)
-    live = Database.open(database_path)
+    live = open_database(database_path)
     try:
         async for state in _copied(database_path, to / DATABASE_NAME, (store, target), live):
             yield state
@@ -64,7 +64,7 @@ async def _copied(
     """The database as a draft beside `target`, the files from one store to the other, then the draft's name."""
     draft = target.with_name(f"{target.name}.new")
     await asyncio.to_thread(copy_database, source, draft)
-    copy = Database.open(draft)
+    copy = open_database(draft)
     try:
         blobs = await copy.read(find_named_blobs)
         async for state in _copy(blobs, *stores, live):

@@ -34,8 +34,8 @@ class Figures:
 class FiguresReader:
     """Reads `Figures`, and remembers them for a short time: whoever asks often costs the index nothing."""
 
-    def __init__(self, database: Database, database_path: Path, scrub_state: Path, now_ms: Callable[[], int]) -> None:
-        self._database, self._path, self._scrub_state, self._now_ms = database, database_path, scrub_state, now_ms
+    def __init__(self, database: Database, data: Path, scrub_state: Path, now_ms: Callable[[], int]) -> None:
+        self._database, self._data, self._scrub_state, self._now_ms = database, data, scrub_state, now_ms
         self._lock = asyncio.Lock()
         self._kept: tuple[float, Figures] | None = None
         self._bytes: tuple[float, int] | None = None
@@ -52,21 +52,15 @@ class FiguresReader:
             self._bytes = (now_s, await self._database.read(add_lengths))
         stored = await self._database.read(count_stored)
         scrub = await asyncio.to_thread(Progress.load, self._scrub_state)
-        disk = await asyncio.to_thread(os.statvfs, self._path.parent)
+        disk = await asyncio.to_thread(os.statvfs, self._data)
         return Figures(
             stored.studies,
             stored.instances,
             self._bytes[1],
-            await asyncio.to_thread(_size_of, self._path),
+            await self._database.size_bytes(),
             disk.f_bavail * disk.f_frsize,
             disk.f_blocks * disk.f_frsize,
             await self._database.read(count_messages),
             max(0.0, self._now_ms() / 1000 - scrub.completed_s) if scrub.completed_s else None,
             len(scrub.damaged),
         )
-
-
-def _size_of(path: Path) -> int:
-    """The database with its log and index of the log."""
-    parts = (path.with_name(path.name + tail) for tail in ("", "-wal", "-shm"))
-    return sum(part.stat().st_size for part in parts if part.exists())

@@ -13,6 +13,7 @@ from typing import Any
 import pydicom
 import pytest
 import requests
+from databases import at
 from files import part10
 from pydicom.dataset import Dataset
 from pydicom.fileset import FileSet
@@ -27,7 +28,7 @@ from pydicom.uid import (
 )
 from servers import run_lightbox
 
-from archive.database.engine import Database
+from archive.database.engine import open_database
 from archive.identifiers import StudyUID
 from auth.factors import Passwords
 from auth.shares import NewShare, create_share
@@ -167,7 +168,7 @@ def test_a_study_that_is_not_there_has_no_bundle(served: Any) -> None:
 
 
 async def test_a_link_for_looking_gets_no_bundle(served: Any, bundle: Any) -> None:
-    database = Database.open(served.server.data / "lightbox.sqlite")
+    database = open_database(at(served.server.data / "lightbox.sqlite"))
     new = NewShare((StudyUID(STUDY),), may_download=False)
     link = await create_share(database, Passwords(), new, time.time_ns() // 1_000_000)
     await database.close()

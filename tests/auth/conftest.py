@@ -1,7 +1,6 @@
 """An archive with four studies of two patients, and a small app with the access control in front of stand-in routes."""
 
 import re
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +9,11 @@ import pytest
 import sqlalchemy as sa
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from databases import at, copy_at, engine_at
 
 from archive.database import index_tables
 from archive.database.access_tables import audit_events
-from archive.database.engine import Database, migrate
+from archive.database.engine import Database, migrate, open_database
 from archive.database.journey_tables import messages
 from archive.delivery.mail import MailSettings
 from archive.delivery.outbox import Channel, Channels
@@ -75,8 +75,8 @@ class Archive:
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("migrated") / "archive.sqlite"
-    migrate(path)
-    engine = sa.create_engine(f"sqlite:///{path}")
+    migrate(at(path))
+    engine = engine_at(path)
     with engine.begin() as connection:
         connection.execute(
             sa.insert(index_tables.studies),
@@ -100,8 +100,8 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 async def archive(migrated: Path, tmp_path: Path) -> AsyncIterator[Archive]:
     path = tmp_path / "archive.sqlite"
-    shutil.copy(migrated, path)
-    database, wall = Database.open(path), FakeWall()
+    copy_at(migrated, path)
+    database, wall = open_database(at(path)), FakeWall()
     async with open_access(database, AccessSettings(BASE, tmp_path / "vault.key", channels=CHANNELS)) as access:
         access.clock._wall_ms = wall
         yield Archive(database, access, wall)

@@ -31,10 +31,11 @@ async def test_events_at_once_share_a_transaction_and_all_are_kept(archive):
 async def test_no_statement_of_this_program_changes_or_removes_an_event(archive):
     await archive.access.audit.record(VIEW)
     for statement in (sa.delete(audit_events), sa.update(audit_events).values(who="nobody")):
-        with pytest.raises(sa.exc.IntegrityError, match="append-only"):
+        with pytest.raises(sa.exc.DBAPIError, match="append-only"):
             await archive.database.write(lambda connection, done=statement: connection.execute(done).rowcount)
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     "tampering",
     ["UPDATE audit_events SET who = 'x' WHERE id = 2", "DELETE FROM audit_events WHERE id = 2"],

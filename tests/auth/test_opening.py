@@ -64,6 +64,7 @@ async def test_unknown_and_wrong_links_get_one_and_the_same_answer(archive, clie
     assert "Set-Cookie" not in wrong.headers
 
 
+@pytest.mark.sqlite
 async def test_unknown_ids_and_wrong_secrets_take_the_same_time_also_where_a_password_follows(archive):
     """S20: whoever lacks the secret learns nothing, not even by a clock; a slow hash on one way would be seen.
 

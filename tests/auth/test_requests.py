@@ -143,6 +143,7 @@ async def test_a_national_number_gets_the_country_of_the_house(archive):
     assert (await request_of(archive, made.request_id)).mobile == "+491701234567"
 
 
+@pytest.mark.sqlite
 async def test_a_leaked_database_holds_no_contact_no_link_and_no_message(archive):
     made = await take_request(archive.access, FORM, ALL_WAYS)
     path = archive.database._path

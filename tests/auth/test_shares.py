@@ -48,6 +48,7 @@ async def test_a_value_outside_its_limits_is_named(archive, values, parameter):
     assert caught.value.parameter == parameter
 
 
+@pytest.mark.sqlite
 async def test_a_leaked_database_holds_no_working_link_and_no_password(archive):
     link = await archive.share(mode=Mode.PASSWORD, password="my own long password")
     path = archive.database._path

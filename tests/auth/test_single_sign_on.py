@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -15,10 +14,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from databases import at, copy_at
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 
-from archive.database.engine import Database
+from archive.database.engine import open_database
 from archive.dicomweb.problems import setup_problems
 from archive.pages.problems import present_problem
 from archive.pages.rendering import PAGES, Pages
@@ -125,8 +125,8 @@ class Institution:
 
 @pytest.fixture
 async def access(migrated, tmp_path):
-    shutil.copy(migrated, tmp_path / "archive.sqlite")
-    database = Database.open(tmp_path / "archive.sqlite")
+    copy_at(migrated, tmp_path / "archive.sqlite")
+    database = open_database(at(tmp_path / "archive.sqlite"))
     async with open_access(database, AccessSettings(BASE, tmp_path / "vault.key")) as access:
         yield access
     await database.close()

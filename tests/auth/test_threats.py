@@ -3,6 +3,7 @@
 import json
 from xml.etree import ElementTree
 
+import pytest
 import sqlalchemy as sa
 
 from archive.audit import Action, Event, json_line
@@ -71,6 +72,7 @@ async def test_a_forged_host_changes_no_address_that_we_give_out(archive, client
     assert "evil" not in await answer.text()
 
 
+@pytest.mark.sqlite
 async def test_a_guess_costs_as_much_for_an_unknown_link_as_for_a_wrong_one(archive, client):
     """Both are looked up once and compared once: the same statements run."""
     link = await archive.share(mode=Mode.PASSWORD, password="a long enough password")

@@ -27,6 +27,7 @@ async def test_a_token_is_found_by_itself_and_by_nothing_like_it(archive):
         assert await archive.database.read(find_token, wrong, 2000) is None
 
 
+@pytest.mark.sqlite
 async def test_the_database_does_not_hold_the_token(archive):
     token = await create_token(archive.database, "viewer", READ, 1000)
     path = archive.database._path

@@ -7,13 +7,13 @@ from io import BytesIO
 from pathlib import Path
 
 import pydicom
+from databases import settings_at
 from files import part10
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from servers import lightbox, run_lightbox, running_server
 
 from archive.cli.opening import open_archive
-from archive.config import load_settings
 from archive.ingest import remove_unnamed
 from archive.store.files import FileStore
 
@@ -141,7 +141,7 @@ async def test_a_blob_that_was_named_since_it_was_listed_is_not_swept(tmp_path: 
     data = tmp_path / "data"
     (tmp_path / "one.dcm").write_bytes(part10())
     await asyncio.to_thread(lightbox, "import", "--data", str(data), str(tmp_path / "one.dcm"))
-    async with open_archive(load_settings(data=data)) as archive:
+    async with open_archive(settings_at(data)) as archive:
         (digest,) = archive.store.digests()
         assert not await archive.database.write_batch(remove_unnamed, archive.store, digest)
         archive.store.check(digest)

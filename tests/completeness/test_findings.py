@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from databases import settings_at
 from disc_builder import ihe_pdi, write_dicomdir
 from files import part10
 from servers import lightbox
@@ -21,7 +22,6 @@ from archive.completeness.record import (
     last_seen_ms,
     read_findings,
 )
-from archive.config import load_settings
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
@@ -111,17 +111,17 @@ async def test_what_a_dicomdir_lists_is_missed_until_it_comes(tmp_path):
     disc = ihe_pdi(tmp_path / "disc")
     write_dicomdir(disc / "DICOMDIR", ["DICOM", "IM00001"])
     imported(tmp_path / "data", disc)
-    async with open_archive(load_settings(data=tmp_path / "data")) as archive:
+    async with open_archive(settings_at(tmp_path / "data")) as archive:
         await archive.database.write_batch(announce, [("1.2.3", "1.2.3.4", "9.9.9")] * 2, 1)
         assert await archive.database.read(read_findings, "1.2.3") == [Finding(Lack.ANNOUNCED, 1)]
     (tmp_path / "late").write_bytes(part10(SOPInstanceUID="9.9.9"))
     imported(tmp_path / "data", tmp_path / "late")
-    async with open_archive(load_settings(data=tmp_path / "data")) as archive:
+    async with open_archive(settings_at(tmp_path / "data")) as archive:
         assert await archive.database.read(read_findings, "1.2.3") == []
 
 
 async def test_a_study_is_looked_at_once_after_it_was_quiet(tmp_path):
-    async with open_archive(load_settings(data=tmp_path / "data")) as archive:
+    async with open_archive(settings_at(tmp_path / "data")) as archive:
         upload = archive.ingest.begin()
         await upload.write(part10())
         await archive.ingest.index([await upload.finish(study_uid=None, by="test")])
@@ -133,7 +133,7 @@ async def test_a_study_is_looked_at_once_after_it_was_quiet(tmp_path):
 
 
 async def test_what_was_found_earlier_does_not_replace_what_was_found_later(tmp_path):
-    async with open_archive(load_settings(data=tmp_path / "data")) as archive:
+    async with open_archive(settings_at(tmp_path / "data")) as archive:
 
         async def store() -> None:
             upload = archive.ingest.begin()

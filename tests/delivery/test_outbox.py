@@ -14,9 +14,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
+from databases import at
 from servers import free_port
 
-from archive.database.engine import Database, migrate
+from archive.database.engine import Database, migrate, open_database
 from archive.database.journey_tables import messages
 from archive.delivery.mail import MailSettings
 from archive.delivery.outbox import DELAYS_S, Channel, Channels, Content, NewMessage, Outbox, State, states, withdraw
@@ -74,12 +75,12 @@ class Post:
 @pytest.fixture
 async def post(tmp_path: Path) -> AsyncIterator[Post]:
     path = tmp_path / "archive.sqlite"
-    migrate(path)
+    migrate(at(path))
     sink = Sink()
     controller = Controller(sink, hostname="127.0.0.1", port=(port := free_port()))
     controller.start()
     mail = MailSettings("127.0.0.1", port, "none", sender="lightbox@hospital.example", sender_name="Haus & Co")
-    database = Database.open(path)
+    database = open_database(at(path))
     post = Post(database, None, sink)  # type: ignore[arg-type]  # filled in on the next line
     post.outbox = Outbox(database, Vault(bytes(32)), Channels(mail), lambda: post.now_ms)
     yield post

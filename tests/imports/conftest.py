@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from aiohttp.test_utils import TestClient, TestServer
+from databases import at
 
 from archive.app import build_app
 from archive.audit import page_after
@@ -151,8 +152,10 @@ async def open_house(tmp_path: Path) -> AsyncIterator[Callable]:  # type: ignore
 
     async def opened(**settings: Any) -> House:
         data = tmp_path / "data"
-        told = Settings(data=data, codec_workers=1, **settings)
-        migrate(told.database_path)
+        place = at(data / "lightbox.sqlite")
+        url = {"database_url": place} if isinstance(place, str) else {}
+        told = Settings(data=data, codec_workers=1, **url, **settings)
+        migrate(told.database_place)
         client = TestClient(TestServer(build_app(told)))
         await client.start_server()
         clients.append(client)

@@ -9,6 +9,7 @@ from search_builder import IndexBuilder
 
 from archive.attributes import Level
 from archive.audit import Action, Event, append
+from archive.database.access_tables import share_studies, shares
 from archive.database.index_tables import deleted_instances, instances, series, studies
 from archive.database.snapshots import KeptResults, kept_while_unchanged, share_results
 from archive.identifiers import Digest, InstanceUID, StudyUID
@@ -78,10 +79,7 @@ def test_totals_leave_out_what_is_a_copy_for_a_share(index: IndexBuilder) -> Non
     index.add("2", "1", "1")
     index.add("2", "2", "1")
     assert totals(index) == [2, 3, 3]
-    with index.engine.begin() as connection:
-        connection.exec_driver_sql(
-            "INSERT INTO share_studies (share_id, study_uid, copy_uid) VALUES ('share', '1.2.1', '1.2.2')"
-        )
+    make_copy(index, "1.2.1", "1.2.2")
     assert totals(index) == [1, 1, 1]
 
 
@@ -104,11 +102,17 @@ def test_what_was_computed_is_kept_until_a_study_changes_whatever_else_is_writte
     assert ask() == 1
     index.add("1")
     assert ask() == 2
-    with index.engine.begin() as connection:
-        connection.exec_driver_sql(
-            "INSERT INTO share_studies (share_id, study_uid, copy_uid) VALUES ('share', '1.2.9', '1.2.1')"
-        )
+    make_copy(index, "1.2.9", "1.2.1")
     assert ask() == 3
+
+
+def make_copy(index: IndexBuilder, study_uid: str, copy_uid: str) -> None:
+    """Say that one study is the copy of another, made for a share."""
+    share = {"id": "share", "secret_sha256": b"", "label": "", "mode": "link", "created_ms": 0, "created_by": ""}
+    share |= {"expires_ms": 0, "with_reports": True, "may_download": True}
+    with index.engine.begin() as connection:
+        connection.execute(sa.insert(shares).values(**share))
+        connection.execute(sa.insert(share_studies).values(share_id="share", study_uid=study_uid, copy_uid=copy_uid))
 
 
 def share_all(index: IndexBuilder) -> None:

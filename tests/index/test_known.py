@@ -5,9 +5,10 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from databases import at
 from files import part10
 
-from archive.database.engine import Database, migrate
+from archive.database.engine import Database, migrate, open_database
 from archive.identifiers import InstanceUID, SeriesUID, StudyUID
 from archive.index import known as known_module
 from archive.index.deletion import Chain, Deletion, delete_instances
@@ -23,8 +24,8 @@ UIDS = (StudyUID("1.2.3"), SeriesUID("1.2.3.4"), InstanceUID("1.2.3.4.5"))
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    migrate(tmp_path / "lightbox.sqlite")
-    opened = Database.open(tmp_path / "lightbox.sqlite")
+    migrate(at(tmp_path / "lightbox.sqlite"))
+    opened = open_database(at(tmp_path / "lightbox.sqlite"))
     yield opened
     await opened.close()
 
@@ -64,7 +65,7 @@ async def test_a_remembered_instance_is_found_only_by_its_own_three_uids(known: 
 
 async def test_what_another_process_deletes_is_forgotten_at_the_next_check(known: Known, tmp_path: Path) -> None:
     assert await find(known) is not None
-    other = Database.open(tmp_path / "lightbox.sqlite")
+    other = open_database(at(tmp_path / "lightbox.sqlite"))
     await other.write_batch(delete_instances, Chain(UIDS[0]), Deletion(6000, "other"))
     await other.close()
     with patch.object(known_module, "CHECK_EVERY_S", 0.0):

@@ -17,7 +17,7 @@ from archive.index.search import statement_of
 from archive.scope import Scope
 from qido.parameters import Resource, parse_pairs, parse_search
 
-OF_SQLITE = "study_text"
+OF_SQLITE, OF_POSTGRESQL = "study_text", "_trigrams"
 
 
 def test_migrations_end_where_the_tables_are(index: IndexBuilder) -> None:
@@ -28,10 +28,11 @@ def test_migrations_end_where_the_tables_are(index: IndexBuilder) -> None:
         assert compare_metadata(context, metadata) == []
 
 
-def is_ours(_thing: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
-    return not (kind == "table" and name is not None and name.startswith(OF_SQLITE))
+def is_ours(_thing: object, name: str | None, _kind: str, _reflected: bool, _other: object) -> bool:
+    return name is None or not (name.startswith(OF_SQLITE) or name.endswith(OF_POSTGRESQL))
 
 
+@pytest.mark.sqlite
 def test_the_text_index_follows_its_studies(index: IndexBuilder) -> None:
     index.add("1", PatientName="Before^Name", StudyDescription="")
     index.add("1", StudyDescription="completed later")
@@ -48,6 +49,7 @@ def test_the_text_index_follows_its_studies(index: IndexBuilder) -> None:
     database.close()
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("level", "text"),
     [
@@ -83,11 +85,13 @@ def test_no_required_key_reads_through_the_whole_archive(index: IndexBuilder, le
     assert plan(index, query).startswith("SEARCH")
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("level", [Level.SERIES, Level.INSTANCE])
 def test_what_a_study_holds_is_found_through_the_study(index: IndexBuilder, level: Level) -> None:
     assert "SCAN" not in plan(index, Query(level, StudyUID("1.2.3")))
 
 
+@pytest.mark.sqlite
 def test_the_newest_studies_are_found_without_sorting(index: IndexBuilder) -> None:
     found = plan(index, Query(Level.STUDY))
     assert found.startswith("SCAN studies USING INDEX ix_studies_newest; ")

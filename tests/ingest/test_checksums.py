@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 import xxhash
+from databases import at
 from files import part10
 
-from archive.database.engine import Database, migrate
+from archive.database.engine import Database, migrate, open_database
 from archive.database.index_tables import instances
 from archive.errors import StoreError
 from archive.identifiers import StudyUID
@@ -27,8 +28,8 @@ LENGTHS = [20_000, 3 << 20]
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    migrate(tmp_path / "lightbox.sqlite")
-    opened = Database.open(tmp_path / "lightbox.sqlite")
+    migrate(at(tmp_path / "lightbox.sqlite"))
+    opened = open_database(at(tmp_path / "lightbox.sqlite"))
     yield opened
     await opened.close()
 

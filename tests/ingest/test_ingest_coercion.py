@@ -8,11 +8,12 @@ from pathlib import Path
 import pydicom
 import pytest
 import sqlalchemy as sa
+from databases import at
 from files import part10
 
 from archive.app import limits_of
 from archive.config import Settings
-from archive.database.engine import Database, migrate
+from archive.database.engine import Database, migrate, open_database
 from archive.database.index_tables import instances
 from archive.dicom.coercion import Coercion
 from archive.errors import BadRequestError, RefusedInstanceError
@@ -28,8 +29,8 @@ ISSUER = Coercion({0x00080080: "General"}, {0x00100021: "GENERAL"})
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    migrate(tmp_path / "lightbox.sqlite")
-    opened = Database.open(tmp_path / "lightbox.sqlite")
+    migrate(at(tmp_path / "lightbox.sqlite"))
+    opened = open_database(at(tmp_path / "lightbox.sqlite"))
     yield opened
     await opened.close()
 

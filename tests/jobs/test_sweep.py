@@ -48,6 +48,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+@pytest.mark.sqlite
 async def test_only_what_is_old_and_has_no_row_is_swept(data: Path) -> None:
     named = await asyncio.to_thread(blobs, data)
     old, young = orphan(data, b"old", age_s=100), orphan(data, b"young", age_s=0)
@@ -58,6 +59,7 @@ async def test_only_what_is_old_and_has_no_row_is_swept(data: Path) -> None:
         assert old not in blobs(data)
 
 
+@pytest.mark.sqlite
 def test_what_a_dead_server_left_is_gone_soon_after_the_start(data: Path) -> None:
     named = blobs(data)
     orphan(data, b"left by a server that was killed", age_s=1)

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from databases import settings_at
 
 from archive.cli.discs import Summary, take_in
 from archive.cli.opening import open_archive
-from archive.config import load_settings
 from archive.media.discs import open_disc
 from archive.media.zips import ZipLimits
 
@@ -19,7 +19,7 @@ def take_disc(tmp_path: Path):
 
     async def take(path: Path, limits: ZipLimits = BOUNDS) -> Summary:
         summary = Summary()
-        async with open_archive(load_settings(data=tmp_path / "data")) as archive:
+        async with open_archive(settings_at(tmp_path / "data")) as archive:
             with open_disc(path, limits) as disc:
                 await take_in(archive.ingest, disc, summary, lambda: None)
         return summary

@@ -3,6 +3,7 @@
 import sqlite3
 import time
 
+import pytest
 import requests
 from files import part10
 from servers import running_server
@@ -32,6 +33,7 @@ def test_a_good_server_names_each_part_as_good(operated):
     }
 
 
+@pytest.mark.sqlite
 def test_a_database_that_somebody_holds_locked_is_told_in_words_and_ends_by_itself(tmp_path):
     with running_server(tmp_path / "data") as server:
         holder = sqlite3.connect(tmp_path / "data" / "lightbox.sqlite", isolation_level=None)

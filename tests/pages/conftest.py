@@ -9,11 +9,12 @@ import pytest
 import sqlalchemy as sa
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from databases import at, engine_at
 from PIL import Image
 from servers import free_port
 
 from archive.database import index_tables
-from archive.database.engine import Database, migrate
+from archive.database.engine import Database, migrate, open_database
 from archive.delivery.mail import MailSettings
 from archive.delivery.outbox import Channels
 from archive.delivery.sms import SmsSettings
@@ -60,7 +61,7 @@ class Site:
 
 def fill_index(path: Path) -> None:
     """A CT of 60 pictures, an ultrasound of 8 frames, a report; and a study that is a report only."""
-    engine = sa.create_engine(f"sqlite:///{path}")
+    engine = engine_at(path)
     frames = FrameIndex(FrameLayout.NONE).to_bytes()
     with engine.begin() as connection:
         for study_id, uid in ((1, STUDY), (2, REPORT_STUDY)):
@@ -129,9 +130,9 @@ async def rendered(request: web.Request) -> web.Response:
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     path = tmp_path / "archive.sqlite"
-    migrate(path)
+    migrate(at(path))
     fill_index(path)
-    database = Database.open(path)
+    database = open_database(at(path))
     base = f"http://127.0.0.1:{(port := free_port())}"
     settings = AccessSettings(base, tmp_path / "vault.key", channels=CHANNELS, help_phone="+49 30 123456")
     async with open_access(database, settings) as access:

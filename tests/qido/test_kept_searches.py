@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from search_builder import IndexBuilder
 from search_client import Searching
 
-from archive.database.index_tables import instances, series, studies
+from archive.database.index_tables import instance_metadata, instances, series, studies
 from archive.identifiers import StudyUID
 from archive.index.counters import count_again
 from archive.scope import Scope
@@ -26,6 +26,7 @@ async def test_the_same_search_no_longer_finds_what_was_deleted(searching: Searc
     index.add("1", "1", "1", PatientID="P-1")
     assert await searching.uids("/studies?PatientID=P-1") == ["1"]
     with index.engine.begin() as connection:
+        connection.execute(sa.delete(instance_metadata))
         connection.execute(sa.delete(instances))
         count_again(
             connection, *(list(connection.execute(sa.select(table.c.id)).scalars()) for table in (studies, series))

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient
+from databases import at
 from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pydicom.encaps import get_frame
 from pytest_aiohttp.plugin import AiohttpClient
 
-from archive.database.engine import Database, migrate
+from archive.database.engine import migrate, open_database
 from archive.dicom.xml_model import to_xml
 from archive.dicomweb.problems import setup_problems
 from archive.ingest import Ingest, IngestLimits
@@ -41,8 +42,8 @@ def store(tmp_path: Path) -> FileStore:
 
 @pytest.fixture
 async def stow(tmp_path: Path, store: FileStore, aiohttp_client: AiohttpClient) -> AsyncIterator[StowClient]:
-    migrate(tmp_path / "index.sqlite")
-    database = Database.open(tmp_path / "index.sqlite")
+    migrate(at(tmp_path / "index.sqlite"))
+    database = open_database(at(tmp_path / "index.sqlite"))
     ingest = Ingest(store, database, IngestLimits())
     app = web.Application()
     setup_problems(app)

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
+from databases import at
 from dicomweb_client import DICOMwebClient
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pytest_aiohttp.plugin import AiohttpClient
 
-from archive.database.engine import Database, migrate
+from archive.database.engine import migrate, open_database
 from archive.dicomweb.problems import setup_problems
 from archive.identifiers import Digest
 from archive.ingest import Ingest, IngestLimits
@@ -45,8 +46,8 @@ def store(tmp_path: Path) -> FileStore:
 
 @pytest.fixture
 async def stow(tmp_path: Path, store: FileStore, aiohttp_client: AiohttpClient) -> AsyncIterator[StowClient]:
-    migrate(tmp_path / "index.sqlite")
-    database = Database.open(tmp_path / "index.sqlite")
+    migrate(at(tmp_path / "index.sqlite"))
+    database = open_database(at(tmp_path / "index.sqlite"))
     ingest = Ingest(store, database, IngestLimits())
     app = web.Application()
     setup_problems(app)

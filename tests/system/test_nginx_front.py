@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 import requests
+from databases import at
 from files import part10, related
 from servers import ROOT, Server, free_port, running_server
 
 from archive.audit import page_after
-from archive.database.engine import Database
+from archive.database.engine import open_database
 from archive.identifiers import StudyUID
 from auth.factors import Passwords
 from auth.shares import Link, NewShare, create_share
@@ -152,7 +153,7 @@ def test_nobody_gets_a_file_without_lightbox(front: Front) -> None:
 
 
 async def share_for_looking(server: Server) -> Link:
-    database = Database.open(server.data / "lightbox.sqlite")
+    database = open_database(at(server.data / "lightbox.sqlite"))
     new = NewShare((StudyUID("1.2.3"),), may_download=False)
     link = await create_share(database, Passwords(), new, time.time_ns() // 1_000_000)
     await database.close()
@@ -171,7 +172,7 @@ def test_a_share_for_looking_only_gives_no_file_away(front: Front) -> None:
 
 async def test_a_file_that_nginx_sends_is_in_the_audit_trail(front: Front) -> None:
     assert (await asyncio.to_thread(front.get)).status_code == 200
-    database = Database.open(front.server.data / "lightbox.sqlite")
+    database = open_database(at(front.server.data / "lightbox.sqlite"))
     events = await database.read(page_after, 0)
     await database.close()
     assert ("download", "1.2.3", "127.0.0.1") in {(row["action"], row["study_uid"], row["address"]) for row in events}

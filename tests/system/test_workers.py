@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 import requests
+from databases import at
 from files import part10, related
 from servers import Server, lightbox, running_server
 
 from archive.audit import count_events, find_break
-from archive.database.engine import Database
+from archive.database.engine import open_database
 from archive.identifiers import StudyUID
 from auth.factors import Passwords
 from auth.limits import UNKNOWN_PER_MINUTE, WINDOW_FAILURES
@@ -114,7 +115,7 @@ def test_a_share_that_is_switched_off_is_dead_in_every_process_within_two_second
 
 
 async def share_with_password(server: Server) -> Link:
-    database = Database.open(server.data / "lightbox.sqlite")
+    database = open_database(at(server.data / "lightbox.sqlite"))
     new = NewShare((StudyUID("1.2.3"),), mode=Mode.PASSWORD, password="correct horse battery")
     link = await create_share(database, Passwords(), new, time.time_ns() // 1_000_000)
     await database.close()
@@ -170,7 +171,7 @@ def test_a_server_that_is_stopped_finishes_what_it_has_begun(server: Server) -> 
 async def test_the_audit_trail_of_processes_that_write_at_once_is_one_chain(server: Server) -> None:
     files = [part10(StudyInstanceUID=f"1.2.3.{n}", SeriesInstanceUID=f"1.2.3.{n}.1") for n in range(STUDIES)]
     tokens = [await asyncio.to_thread(store, server, files)] * 2
-    database = Database.open(server.data / "lightbox.sqlite")
+    database = open_database(at(server.data / "lightbox.sqlite"))
     before = await database.read(count_events)
 
     def read(number: int) -> int:

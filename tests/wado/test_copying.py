@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from databases import at
 from files import part10
 from pydicom.data import get_testdata_file
 
 from archive.database.copy_tables import uncopied_frames
-from archive.database.engine import Database, migrate
+from archive.database.engine import Database, migrate, open_database
 from archive.identifiers import StudyUID
 from archive.index.deletion import Chain, Deletion, delete_instances
 from archive.index.reader import find_instances
@@ -87,8 +88,8 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    migrate(tmp_path / "lightbox.sqlite")
-    database = Database.open(tmp_path / "lightbox.sqlite")
+    migrate(at(tmp_path / "lightbox.sqlite"))
+    database = open_database(at(tmp_path / "lightbox.sqlite"))
     store = FileStore(tmp_path / "store", Derived((tmp_path / "derived", tmp_path / "copies")))
     ingest = Ingest(store, database, IngestLimits(notes_uncopied=True))
     yield House(database, store, ingest, FrameCopies(tmp_path / "copies", 1 << 30))

@@ -92,7 +92,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("roles", sa.Text(), nullable=False),
         sa.Column("password_argon2", sa.Text(), nullable=True),
-        sa.Column("must_change", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("must_change", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("totp_encrypted", sa.LargeBinary(), nullable=True),
         sa.Column("totp_step", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("oidc_subject", sa.Text(), nullable=True),
