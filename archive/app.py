@@ -35,6 +35,7 @@ from archive.index.known import Known
 from archive.ingest import Ingest
 from archive.jobs.scrub import Scrub, keep_scrubbing
 from archive.jobs.sweep import keep_sweeping
+from archive.jobs.worker import Worker, keep_bounded
 from archive.opening import limits_of, open_store
 from archive.operations import health
 from archive.operations import routes as operations_routes
@@ -48,6 +49,7 @@ from archive.pages.rendering import PAGES, Pages
 from archive.pages.routes import routes as page_routes
 from archive.resources import DATABASE, INGEST, KNOWN, NO_MATCH_IS_204, STORE, STRICT_ACCEPT
 from archive.viewer.routes import routes as viewer_routes
+from archive.work import Means, kinds_of
 from auth.access import AccessSettings, open_access, scope_of
 from auth.gate import install
 from auth.identity_provider import ProviderSettings
@@ -236,6 +238,7 @@ def _opened(settings: Settings, alone_since_s: float) -> Callable[[web.Applicati
                 "imports": lambda: keep_tidy(imports),
                 "sweep": lambda: keep_sweeping(database, app[STORE], alone_since_s),
                 "copies": lambda: nameless.keep(access.clock),
+                "jobs": lambda: keep_bounded(database, access.clock),
                 "completeness": lambda: keep_checking(database, access.clock, int(settings.quiet_s * 1000)),
             }
             if settings.scrub_days:
@@ -247,6 +250,10 @@ def _opened(settings: Settings, alone_since_s: float) -> Callable[[web.Applicati
             settings.locks_folder.mkdir(exist_ok=True)
             for name, work in upkeep.items():
                 task = background.begin(work, _turn(database, settings.locks_folder, name))
+                stack.push_async_callback(background.end, task)
+            means = Means(database, app[STORE], ingest, copies, access.clock, settings.frame_timeout_s)
+            for _ in range(settings.job_workers):
+                task = background.begin(Worker(database, kinds_of(means), access.clock).keep)
                 stack.push_async_callback(background.end, task)
             app[FORESIGHT] = Foresight()
             app[PREPARING] = asyncio.Semaphore(PREPARED_AT_ONCE)

@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     derived_limit_bytes: int = Field(4 * GIB, ge=0, description="Size of the cache of decoded and rendered frames.")
     copy_frames: bool = Field(False, description="Copy each new frame to lossless HTJ2K after storing: for slow lines.")
     copies_limit_bytes: int = Field(16 * GIB, ge=0, description="Size of the folder of such copies, `data`/copies.")
+    job_workers: int = Field(1, ge=0, le=16, description="Workers for jobs in each server process; 0: none.")
     database_url: SecretStr = Field(
         SecretStr(""), description="PostgreSQL: postgresql://user:password@host/name. Empty: SQLite in `data`."
     )

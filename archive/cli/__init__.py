@@ -22,6 +22,7 @@ COMMANDS = MappingProxyType(
         "reindex": "reindex:reindex",
         "backup": "backup:backup",
         "transcode": "transcoding:transcode",
+        "jobs": "jobs:jobs",
         "delete": "deletion:delete",
         "restore": "deletion:restore",
         "demo": "demo:demo",

@@ -19,12 +19,12 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from archive.cli.discs import Summary, take_in
 from archive.cli.opening import open_archive
 from archive.cli.options import DEFAULT_DATA, DataOption
 from archive.completeness.findings import Finding
 from archive.completeness.record import announce, check_and_keep, read_findings
 from archive.config import load_settings
+from archive.imports.discs import Summary, take_in
 from archive.languages import DEFAULT_LANGUAGE, load_languages
 from archive.media.discs import open_disc
 from archive.media.files import MediumError

@@ -69,6 +69,6 @@ async def _upload(ingest: Ingest, chunks: Iterator[bytes], way: Way) -> NewInsta
         while chunk := await asyncio.to_thread(next, chunks, b""):
             await upload.write(chunk)
         return await upload.finish(study_uid=None, by=way.by)
-    except (OSError, MediumError, LightboxError):
+    except (OSError, MediumError, LightboxError, asyncio.CancelledError):
         await upload.abort()
         raise

@@ -29,15 +29,33 @@ class NamedBlob:
     instance_uids: list[str]
 
 
-def find_named_blobs(connection: sa.Connection) -> list[NamedBlob]:
-    """Every blob that the index names. What was deleted is named for as long as it can be restored."""
+def find_named_blobs(connection: sa.Connection, span: tuple[str, str] | None = None) -> list[NamedBlob]:
+    """Every blob that the index names, or those in a span of digests: after the first, up to the second.
+
+    What was deleted is named for as long as it can be restored.
+    """
     table = deleted_instances.c
     restorable = sa.select(table.digest, table.length_bytes, table.instance_uid).where(table.purged.is_(False))
-    query = sa.select(instances.c.digest, instances.c.length_bytes, instances.c.instance_uid).union_all(restorable)
+    stored = sa.select(instances.c.digest, instances.c.length_bytes, instances.c.instance_uid)
+    if span is not None:
+        restorable = restorable.where(table.digest > span[0], table.digest <= span[1])
+        stored = stored.where(instances.c.digest > span[0], instances.c.digest <= span[1])
     named: dict[str, NamedBlob] = {}
-    for digest, length_bytes, instance_uid in connection.execute(query):
+    for digest, length_bytes, instance_uid in connection.execute(stored.union_all(restorable)):
         named.setdefault(digest, NamedBlob(Digest(digest), length_bytes, [])).instance_uids.append(instance_uid)
     return list(named.values())
+
+
+def find_named_digests(connection: sa.Connection, after: str, most: int) -> list[str]:
+    """The next blobs that the index names, in the order of their digests."""
+    found: set[str] = set()
+    for digest, rule in (
+        (instances.c.digest, ()),
+        (deleted_instances.c.digest, (deleted_instances.c.purged.is_(False),)),
+    ):
+        query = sa.select(digest).where(digest > after, *rule).distinct().order_by(digest).limit(most)
+        found.update(connection.execute(query).scalars())
+    return sorted(found)[:most]
 
 
 def find_unnamed(connection: sa.Connection, digests: Sequence[Digest]) -> list[Digest]:

@@ -76,6 +76,20 @@ def find_images(connection: sa.Connection, study_uid: str | None, after_id: int)
     return Page([instance_of(row) for row in rows], rows[-1].id if rows else after_id)
 
 
+def find_image_digests(connection: sa.Connection, study_uid: str | None, after_id: int, most: int) -> dict[int, Digest]:
+    """The blobs of the instances with pixels that were stored after that one, by the instance's id, in its order."""
+    query = _of_study(sa.select(instances.c.id, instances.c.digest).select_from(JOINED), study_uid)
+    rows = connection.execute(query.where(instances.c.id > after_id).order_by(instances.c.id).limit(most))
+    return {row.id: Digest(row.digest) for row in rows}
+
+
+def find_by_digest(connection: sa.Connection, digest: str) -> Instance | None:
+    """An instance whose file this blob is; None where none is any more."""
+    query = sa.select(*FACTS).select_from(JOINED).where(instances.c.digest == digest).limit(1)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else instance_of(row)
+
+
 def _of_study(query: Query, study_uid: str | None) -> Query:
     query = query.where(instances.c.pixels.is_not(None))
     return query if study_uid is None else query.where(studies.c.study_uid == study_uid)

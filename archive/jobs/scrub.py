@@ -84,7 +84,7 @@ class Scrub:
         try:
             for blob in blobs:
                 began_s = time.monotonic()
-                fault = await asyncio.to_thread(self._check, blob)
+                fault = await asyncio.to_thread(find_fault, self._store, blob.digest, self._quick)
                 progress.position = blob.digest
                 if fault:
                     progress.damaged = [*progress.damaged, *blob.instance_uids][:KEPT_DAMAGES]
@@ -99,24 +99,30 @@ class Scrub:
         finally:
             progress.save(self.state)
 
-    def _check(self, blob: NamedBlob) -> str:
-        try:
-            if self._quick:
-                self._store.written_s(blob.digest)
-            else:
-                self._store.check(blob.digest)
-        except StoreUnreachableError:
-            raise  # nothing is known of the blob: the round goes on when the store answers again
-        except StoreError as error:
-            self._set_aside(blob.digest)
-            return error.message
-        return ""
 
-    def _set_aside(self, digest: Digest) -> None:
-        try:
-            self._store.quarantine(digest)
-        except StoreError:
-            return  # it is missing: there is nothing to set aside
+def find_fault(store: Store, digest: Digest, is_quick: bool) -> str:
+    """What is wrong with a blob, "" where nothing is; what is damaged is set aside.
+
+    `is_quick` only looks whether it is there. Raises StoreUnreachableError when nothing can be known of it.
+    """
+    try:
+        if is_quick:
+            store.written_s(digest)
+        else:
+            store.check(digest)
+    except StoreUnreachableError:
+        raise  # the round goes on when the store answers again
+    except StoreError as error:
+        _set_aside(store, digest)
+        return error.message
+    return ""
+
+
+def _set_aside(store: Store, digest: Digest) -> None:
+    try:
+        store.quarantine(digest)
+    except StoreError:
+        return  # it is missing: there is nothing to set aside
 
 
 async def keep_scrubbing(scrub: Scrub, days: float) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from archive.database.engine import Database
 from archive.delivery.outbox import count_messages
 from archive.index.inventory import add_lengths, count_stored
+from archive.jobs.reports import count_waiting
 from archive.jobs.scrub import Progress
 
 KEPT_S = 10.0
@@ -18,7 +19,10 @@ BYTES_KEPT_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`messages` by state. `verify_age_s` None: not all files have been read yet."""
+    """`messages` by state. `verify_age_s` None: not all files have been read yet.
+
+    `jobs_waiting` is what all jobs have still to do, in the things that they count.
+    """
 
     studies: int
     instances: int
@@ -29,6 +33,7 @@ class Figures:
     messages: Mapping[str, int]
     verify_age_s: float | None = None
     verify_damaged: int = 0
+    jobs_waiting: int = 0
 
 
 class FiguresReader:
@@ -63,4 +68,5 @@ class FiguresReader:
             await self._database.read(count_messages),
             max(0.0, self._now_ms() / 1000 - scrub.completed_s) if scrub.completed_s else None,
             len(scrub.damaged),
+            await self._database.read(count_waiting),
         )

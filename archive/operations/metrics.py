@@ -115,6 +115,7 @@ class _Archive(Collector):
             "lightbox_disk_free_bytes": ("Bytes free on the disk of the data folder.", figures.disk_free_bytes),
             "lightbox_verify_age_seconds": ("Time since the last whole verify ended.", figures.verify_age_s),
             "lightbox_verify_damaged": ("Instances that the last whole verify found damaged.", figures.verify_damaged),
+            "lightbox_jobs_waiting": ("Instances, files and blobs that jobs have still to do.", figures.jobs_waiting),
         }
         families: list[Metric] = [
             GaugeMetricFamily(name, text, value) for name, (text, value) in single.items() if value is not None

@@ -6,17 +6,19 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from archive.jobs.reports import find_jobs
 from archive.languages import Language
 from archive.operations.door import DOOR
 from archive.operations.figures import Figures
 from archive.operations.health import READINESS
 from archive.operations.routes import OPERATIONS
 from archive.pages.rendering import PAGES
-from auth.access import principal_of, require_staff
+from auth.access import ACCESS, principal_of, require_staff
 from auth.principals import Kind
 from auth.staff import StaffRole
 
 DAY_S = 86_400
+SHOWN_JOBS = 10
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 
@@ -32,11 +34,12 @@ async def get_status(request: web.Request) -> web.StreamResponse:
     operations = request.app[OPERATIONS]
     figures = await operations.reader.read()
     context: dict[str, Any] = {
-        "parts": await request.app[READINESS].look(),
+        "parts": (await request.app[READINESS].look()).parts,
         "figures": figures,
         "verified": verified(request.app[PAGES].language(request), figures),
         "damaged": bool(figures.verify_damaged),
         "size": size,
+        "jobs": await request.app[ACCESS].database.read(find_jobs, SHOWN_JOBS),
         "queued": operations.queued(),
         "connections": request.app[DOOR].open_connections,
         "versions": {

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from databases import settings_at
 
-from archive.cli.discs import Summary, take_in
 from archive.cli.opening import open_archive
+from archive.imports.discs import Summary, take_in
 from archive.media.discs import open_disc
 from archive.media.zips import ZipLimits
 

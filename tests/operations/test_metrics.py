@@ -39,6 +39,7 @@ def test_what_is_stored_and_owed_is_told(operated):
     assert operated.metric("lightbox_process_memory_bytes") > 10 << 20
     assert operated.metric("lightbox_connections") >= 1
     assert 'lightbox_outbox_messages{state="failed"} 0.0' in operated.get("/metrics").text
+    assert "lightbox_jobs_waiting 0.0" in operated.get("/metrics").text
     assert "lightbox_decoding_queued 0.0" in operated.get("/metrics").text
 
 

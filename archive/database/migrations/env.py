@@ -8,6 +8,7 @@ from archive.database import (  # noqa: F401 - tables register themselves in the
     copy_tables,
     import_tables,
     index_tables,
+    job_tables,
     journey_tables,
 )
 from archive.database.schema import metadata

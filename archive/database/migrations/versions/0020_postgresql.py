@@ -1,11 +1,12 @@
 """PostgreSQL: texts in the order of their bytes, totals and an append-only trail by triggers, trigrams, functions
 
 SQLite has all of it since earlier revisions. A migration after this one that adds a column of text gives it the
-collation "C" on PostgreSQL, which `as_bytes` does.
+collation "C" on PostgreSQL by `compare_by_bytes`.
 """
 
-import sqlalchemy as sa
 from alembic import op
+
+from archive.database.collation import compare_by_bytes
 
 revision = "0020"
 down_revision = "0019"
@@ -120,24 +121,12 @@ NAMES = (
 def upgrade() -> None:
     if op.get_bind().dialect.name != "postgresql":
         return
-    as_bytes()
+    compare_by_bytes(op.get_bind())
     op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
     for column in TRIGRAMS:
         op.execute(f'CREATE INDEX "ix_studies_{column}_trigrams" ON studies USING gin ("{column}" gin_trgm_ops)')
     for statement in (*FUNCTIONS, *TRIGGERS):
         op.execute(statement)
-
-
-def as_bytes() -> None:
-    """Give every column of text that has another collation the one in which texts are compared byte by byte."""
-    texts = op.get_bind().execute(
-        sa.text(
-            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema() "
-            "AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C' AND table_name <> 'alembic_version'"
-        )
-    )
-    for table, column in list(texts):
-        op.execute(f'ALTER TABLE "{table}" ALTER COLUMN "{column}" TYPE text COLLATE "C"')
 
 
 def downgrade() -> None:

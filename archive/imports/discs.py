@@ -10,6 +10,7 @@ from archive.imports.taking import READ_BYTES, Way, blocks, take_file
 from archive.index.texts import is_report
 from archive.index.writer import NewInstance
 from archive.ingest import Ingest
+from archive.jobs.kinds import HINDRANCES
 from archive.media.directory import MAXIMUM_BYTES, DirectoryEntry, missing_entries, read_directory, unlisted_names
 from archive.media.discs import Disc
 from archive.media.files import MediumError, MediumFile, Readable
@@ -20,7 +21,10 @@ BATCH = 64
 
 @dataclass(slots=True)
 class Summary:
-    """What became of the files. `missing` and `unlisted` are by the disc's DICOMDIR."""
+    """What became of the files. `missing` and `unlisted` are by the disc's DICOMDIR.
+
+    `hindrance` is the first refusal that is no file's fault, such as a full disk.
+    """
 
     seen: int = 0
     images: int = 0
@@ -35,6 +39,7 @@ class Summary:
     unlisted: list[str] = field(default_factory=list)
     announced: list[Announced] = field(default_factory=list)
     study_uids: set[str] = field(default_factory=set)
+    hindrance: LightboxError | None = None
 
 
 @dataclass(slots=True)
@@ -48,8 +53,17 @@ class _Directories:
 Taken = NewInstance | LightboxError | Kind
 
 
-async def take_in(ingest: Ingest, disc: Disc, summary: Summary, advance: Callable[[], object]) -> None:
-    """Import the files of a disc into `summary`; `advance` is called after each."""
+async def take_in(
+    ingest: Ingest,
+    disc: Disc,
+    summary: Summary,
+    advance: Callable[[], object],
+    find_names: Callable[[], Sequence[str]] | None = None,
+) -> None:
+    """Import the files of a disc into `summary`; `advance` is called after each.
+
+    `find_names` is for a part of a disc: the names of all its files, which a DICOMDIR is held against.
+    """
     slots = asyncio.Semaphore(disc.files_at_once)
     directories = _Directories()
 
@@ -63,7 +77,9 @@ async def take_in(ingest: Ingest, disc: Disc, summary: Summary, advance: Callabl
         finished = await asyncio.gather(*(finish(file) for file in disc.files[start : start + BATCH]))
         await _index(ingest, finished, summary)
     summary.seen += len(disc.files)
-    names = [file.name for file in disc.files]
+    if not directories.entries:
+        return
+    names = [file.name for file in disc.files] if find_names is None else await asyncio.to_thread(find_names)
     for name, entries in directories.entries.items():
         missing = missing_entries(name, entries, names)
         summary.missing += [entry.name for entry in missing]
@@ -76,6 +92,8 @@ async def _index(ingest: Ingest, finished: Sequence[tuple[MediumFile, Taken]], s
     for file, taken in finished:
         if isinstance(taken, LightboxError):
             summary.refused.append((file.name, taken.message))
+            if isinstance(taken, HINDRANCES) and summary.hindrance is None:
+                summary.hindrance = taken
         elif taken is Kind.BESIDE:
             summary.skipped += 1
     ready = [(file, taken) for file, taken in finished if isinstance(taken, NewInstance)]
