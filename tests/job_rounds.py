@@ -20,8 +20,9 @@ import sqlalchemy as sa
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from databases import engine_at
 from files import part10
-from servers import ROOT, lightbox
+from servers import ROOT, database_of, lightbox
 
 from archive.database.index_tables import instances
 from archive.database.job_tables import job_units, jobs
@@ -77,7 +78,7 @@ class Round:
 
     def __init__(self, folder: Path, units: int, lease_s: float) -> None:
         self._folder, self._data, self._lease_s = folder, folder / "data", lease_s
-        self._engine = sa.create_engine(f"sqlite:///{self._data / 'lightbox.sqlite'}")
+        self._engine = engine_at(self._data / "lightbox.sqlite")
         self._workers: list[subprocess.Popen[bytes]] = []
         self.figures = Figures(units)
 
@@ -196,7 +197,10 @@ class Round:
         command = [sys.executable, "-m", "archive.cli", "jobs", "work", "--data", str(self._data)]
         with (self._folder / "workers.log").open("ab") as log:
             command += ["--lease-s", str(self._lease_s)]
-            worker = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+            environment = os.environ | database_of(command)
+            worker = subprocess.Popen(
+                command, cwd=ROOT, stdout=log, stderr=log, env=environment, start_new_session=True
+            )
         self._workers.append(worker)
         return worker
 
