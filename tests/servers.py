@@ -37,10 +37,11 @@ class Server:
     port: int
     process: subprocess.Popen[bytes] | Forked
     scheme: str = "http"
+    host: str = "127.0.0.1"
 
     @property
     def base(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     @property
     def dicomweb(self) -> str:
@@ -90,7 +91,9 @@ def lightbox(*arguments: str) -> str:
     return done.stdout
 
 
-def start_server(data: Path, *options: str, scheme: str = "http", is_program: bool = False) -> Server:
+def start_server(
+    data: Path, *options: str, scheme: str = "http", host: str = "127.0.0.1", is_program: bool = False
+) -> Server:
     """Start a server on `data` and wait until it is ready; `is_program` is the program itself, as it is installed."""
     port = free_port()
     arguments = ["serve", "--data", str(data), "--port", str(port), *options]
@@ -104,7 +107,7 @@ def start_server(data: Path, *options: str, scheme: str = "http", is_program: bo
             )
         else:
             process = fork_lightbox(arguments, log.fileno(), log.fileno(), database_of(arguments))
-    server = Server(data, port, process, scheme)
+    server = Server(data, port, process, scheme, host)
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline:
         assert process.poll() is None, f"The server ended: {(data.parent / f'{data.name}.log').read_text()}"

@@ -21,6 +21,7 @@ COMMANDS = MappingProxyType(
         "verify": "verify:verify",
         "reindex": "reindex:reindex",
         "backup": "backup:backup",
+        "migrate-database": "moving:migrate_database",
         "transcode": "transcoding:transcode",
         "jobs": "jobs:jobs",
         "delete": "deletion:delete",

@@ -35,7 +35,7 @@ def create(
     settings = load_settings(data=data)
     if not settings.has_archive:
         raise typer.BadParameter(f"There is no archive in {data}.")
-    _tell(asyncio.run(_watch("Copying", back_up(settings.database_path, open_store(settings), to))))
+    _tell(asyncio.run(_watch("Copying", back_up(settings.database_place, open_store(settings), to))))
 
 
 @backup.command()
@@ -49,7 +49,7 @@ def restore(
     """
     settings = load_settings(data=data)
     data.mkdir(parents=True, exist_ok=True)
-    copied = asyncio.run(_watch("Restoring", bring_back(source, open_store(settings), settings.database_path)))
+    copied = asyncio.run(_watch("Restoring", bring_back(source, open_store(settings), settings.database_place)))
     living = with_database(data, _end_sessions)
     print("All sessions and tickets were ended.")
     print(f"{living} links live, also those that were switched off since the copy was made: see lightbox share list.")

@@ -8,14 +8,19 @@ from pathlib import Path
 
 def copy_database(source: Path, draft: Path) -> None:
     """Copy to `draft`, whatever is there; it is durable when `name_copy` has given it its name."""
-    for left in ("", "-wal", "-shm"):  # of a copy that was broken off: its log would be read into the new one
-        draft.with_name(draft.name + left).unlink(missing_ok=True)
+    remove_draft(draft)
     with (
         closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as read,
         closing(sqlite3.connect(draft)) as written,
     ):
         # In one step: between steps a writer would make the copy begin anew. In WAL a reader holds nobody up.
         read.backup(written)
+
+
+def remove_draft(draft: Path) -> None:
+    """Remove what is left of a copy that was broken off: its log would be read into the new one."""
+    for left in ("", "-wal", "-shm"):
+        draft.with_name(draft.name + left).unlink(missing_ok=True)
 
 
 def name_copy(draft: Path, target: Path) -> None:

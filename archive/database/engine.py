@@ -14,11 +14,12 @@ from alembic.script import ScriptDirectory
 
 from archive.database.contract import WAIT_S, Connection, Database, Place, Work
 from archive.database.postgresql import PostgreSQLDatabase, connected
-from archive.database.sqlite import SQLiteDatabase, prepare, told_plainly
+from archive.database.sqlite import MOVED, SQLiteDatabase, prepare, told_plainly
 from archive.errors import StoreError
 
 __all__ = ["Connection", "Database", "Place", "Work", "migrate", "open_database", "schema_revision"]
 T = TypeVar("T")
+_MOVED_MARK = sa.text("SELECT 1 FROM sqlite_schema WHERE name = 'moved_studies_insert'")
 
 
 def open_database(place: Place, wait_s: float = WAIT_S) -> Database:
@@ -47,10 +48,10 @@ def schema_revision(place: Place) -> str | None:
     return on_connection(place, lambda connection: MigrationContext.configure(connection).get_current_revision())
 
 
-def on_connection(place: Place, work: Callable[[sa.Connection], T]) -> T:
-    """Run work on a connection of its own, which the work commits; on PostgreSQL no other host does so meanwhile."""
+def on_connection(place: Place, work: Callable[[sa.Connection], T], *, alone: bool = True) -> T:
+    """Run work on a connection of its own, which the work commits; `alone` among all hosts that ask so."""
     if not isinstance(place, Path):
-        return _on_postgresql(place, work)
+        return _on_postgresql(place, work, alone)
     engine = sa.create_engine(f"sqlite:///{place}", connect_args={"timeout": WAIT_S})
     prepare(engine, writing=True)
     try:
@@ -60,9 +61,9 @@ def on_connection(place: Place, work: Callable[[sa.Connection], T]) -> T:
         engine.dispose()
 
 
-def _on_postgresql(url: str, work: Callable[[sa.Connection], T]) -> T:
+def _on_postgresql(url: str, work: Callable[[sa.Connection], T], alone: bool) -> T:
     async def run() -> T:
-        async with connected(url) as connection:
+        async with connected(url, alone=alone) as connection:
             return await connection.run_sync(work)
 
     with ThreadPoolExecutor(1) as thread:  # the caller may itself run in an event loop
@@ -72,6 +73,8 @@ def _on_postgresql(url: str, work: Callable[[sa.Connection], T]) -> T:
 def _upgrade(connection: sa.Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    if connection.dialect.name == "sqlite" and connection.execute(_MOVED_MARK).first() is not None:
+        raise StoreError(MOVED)
     script = ScriptDirectory.from_config(config)
     current = MigrationContext.configure(connection).get_current_revision()
     connection.rollback()

@@ -153,13 +153,14 @@ def _engine(url: str, wait_s: float, **options: Any) -> AsyncEngine:
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[AsyncConnection]:
-    """A connection for migrations and moves, alone among all hosts."""
+async def connected(url: str, *, alone: bool) -> AsyncIterator[AsyncConnection]:
+    """A connection for migrations and moves; `alone` among all hosts that ask so."""
     engine = _engine(url, WAIT_S, poolclass=NullPool)
     with told_plainly():
         async with engine.connect() as connection:
-            await connection.execute(sa.text(f"SELECT pg_advisory_lock({MIGRATION_LOCK})"))
-            await connection.commit()
+            if alone:
+                await connection.execute(sa.text(f"SELECT pg_advisory_lock({MIGRATION_LOCK})"))
+                await connection.commit()
             yield connection
 
 

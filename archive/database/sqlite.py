@@ -26,6 +26,7 @@ LOOP_WAIT_MS = 100
 """The same in the event loop, where everybody waits: readers meet a lock only where somebody takes the whole file."""
 CACHE_KIB = 65_536
 MMAP_BYTES = 1 << 30
+MOVED = "The archive has moved to another database; the server has to be restarted with database_url."
 SQLITE_FULL, SQLITE_IOERR, SQLITE_BUSY, SQLITE_CORRUPT, SQLITE_READONLY = 13, 10, 5, 11, 8
 SQLITE_LOCKED, SQLITE_CANTOPEN, SQLITE_NOTADB = 6, 14, 26
 SQLITE_IOERR_SHMSIZE = 4874
@@ -135,6 +136,8 @@ class told_plainly:  # noqa: N801 - used as a statement, like contextlib's own
         code = getattr(fault, "sqlite_errorcode", 0) & 0xFF
         if code == SQLITE_FULL or _is_out_of_room(fault):
             raise StorageFullError("The disk of the database is full.") from error
+        if MOVED in str(fault):
+            raise BusyError(MOVED, retry_after_s=30) from error
         if code in (SQLITE_BUSY, SQLITE_LOCKED):
             raise BusyError("The database is busy.") from error
         if code in (SQLITE_CORRUPT, SQLITE_NOTADB):

@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from archive.database.copying import copy_database, name_copy
-from archive.database.engine import Database, open_database
+from archive.database.copying import copy_database, name_copy, remove_draft
+from archive.database.engine import Database, Place, open_database
+from archive.database.moving import copy_rows, require_empty
 from archive.errors import LightboxError, StoreError, StoreUnreachableError
 from archive.index.inventory import NamedBlob, find_named_blobs, is_named
 from archive.store.contract import Store
@@ -32,38 +33,54 @@ class Copied:
     missing: list[str] = field(default_factory=list)
 
 
-async def back_up(database_path: Path, store: Store, to: Path) -> AsyncIterator[Copied]:
+async def back_up(place: Place, store: Store, to: Path) -> AsyncIterator[Copied]:
     """Copy into `to`. The new database takes its place there when every file that it names is there too."""
     target = await asyncio.to_thread(FileStore, to / STORE_NAME)
-    live = open_database(database_path)
+    live = open_database(place)
     try:
-        async for state in _copied(database_path, to / DATABASE_NAME, (store, target), live):
+        async for state in _copied(place, to / DATABASE_NAME, (store, target), live):
             yield state
     finally:
         await live.close()
 
 
-async def bring_back(source: Path, store: Store, database_path: Path) -> AsyncIterator[Copied]:
+async def bring_back(source: Path, store: Store, place: Place) -> AsyncIterator[Copied]:
     """Make an archive from a backup. Raises LightboxError when there is one already, or no backup."""
 
     def check() -> None:
-        if database_path.exists():
+        if isinstance(place, Path) and place.exists():
             raise LightboxError("There is an archive in this folder already; a backup is brought back into a new one.")
         if not (source / DATABASE_NAME).is_file():
             raise LightboxError("There is no finished backup in this folder.")
 
     await asyncio.to_thread(check)
+    if not isinstance(place, Path):
+        await asyncio.to_thread(require_empty, place)
     kept = await asyncio.to_thread(FileStore, source / STORE_NAME)
-    async for state in _copied(source / DATABASE_NAME, database_path, (kept, store), None):
+    if isinstance(place, Path):
+        async for state in _copied(source / DATABASE_NAME, place, (kept, store), None):
+            yield state
+        return
+    copy = open_database(source / DATABASE_NAME)
+    try:
+        blobs = await copy.read(find_named_blobs)
+    finally:
+        await copy.close()
+    async for state in _copy(blobs, kept, store, None):
         yield state
+    await asyncio.to_thread(copy_rows, source / DATABASE_NAME, place, lambda _table, _rows: None)
 
 
 async def _copied(
-    source: Path, target: Path, stores: tuple[Store, Store], live: Database | None
+    source: Place, target: Path, stores: tuple[Store, Store], live: Database | None
 ) -> AsyncIterator[Copied]:
     """The database as a draft beside `target`, the files from one store to the other, then the draft's name."""
     draft = target.with_name(f"{target.name}.new")
-    await asyncio.to_thread(copy_database, source, draft)
+    if isinstance(source, Path):
+        await asyncio.to_thread(copy_database, source, draft)
+    else:
+        await asyncio.to_thread(remove_draft, draft)
+        await asyncio.to_thread(copy_rows, source, draft, lambda _table, _rows: None)
     copy = open_database(draft)
     try:
         blobs = await copy.read(find_named_blobs)

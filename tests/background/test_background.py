@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -52,10 +53,13 @@ async def test_of_several_one_does_the_work_and_another_takes_over_when_it_ends(
 
         return work
 
-    first = background.begin(worker("first"), tmp_path / "lock")
+    def turn() -> AbstractAsyncContextManager[bool]:
+        return background.turn_of_host(tmp_path / "lock")
+
+    first = background.begin(worker("first"), turn)
     async with asyncio.timeout(10):
         assert await turns.get() == "first"
-        second = background.begin(worker("second"), tmp_path / "lock")
+        second = background.begin(worker("second"), turn)
         for _ in range(100):
             await asyncio.sleep(0)
         assert turns.empty()
