@@ -5,13 +5,21 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
 
-from archive.errors import BusyError, PayloadTooLargeError, RefusedInstanceError, StorageFullError
+from archive.errors import (
+    BusyError,
+    PayloadTooLargeError,
+    RefusedInstanceError,
+    StorageFullError,
+    StoreUnreachableError,
+)
 from archive.instances import StoredInstance
 
 PROCESSING_FAILURE = 0x0110
 DUPLICATE_SOP_INSTANCE = 0x0111
 SOP_CLASS_NOT_SUPPORTED = 0x0122
 OUT_OF_RESOURCES = 0xA700
+UNREACHABLE_RETRY_S = 10
+"""A database or a bucket that does not answer is worth asking again after so long."""
 DOES_NOT_MATCH = 0xA900
 MISSING_BULK_DATA = 0xA922
 CANNOT_UNDERSTAND = 0xC000
@@ -69,6 +77,8 @@ class Failure:
                 return cls(position, OUT_OF_RESOURCES, error.message, limit_bytes=error.limit_bytes)
             case BusyError():
                 return cls(position, OUT_OF_RESOURCES, error.message, retry_after_s=error.retry_after_s)
+            case StoreUnreachableError():
+                return cls(position, OUT_OF_RESOURCES, error.message, retry_after_s=UNREACHABLE_RETRY_S)
             case StorageFullError():
                 return cls(position, OUT_OF_RESOURCES, error.message)
             case _:

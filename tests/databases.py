@@ -80,7 +80,7 @@ class PostgreSQL:
         self._run(
             "initdb", "-D", str(self.data), "-U", "lightbox", "-E", "UTF8", "--locale=C.UTF-8", "-A", "trust", "-N"
         )
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self.start()
 
     @property
@@ -92,21 +92,21 @@ class PostgreSQL:
         for option in (*OPTIONS, *self._options):
             command += ["-c", option]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder, **self._user)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder, **self._user)
         deadline_s = time.monotonic() + START_LIMIT_S
         while True:
             try:
                 self.execute("SELECT 1")
                 return
             except (OSError, asyncpg.PostgresError):
-                assert self._process.poll() is None, (self._folder / "log").read_text()
+                assert self.process.poll() is None, (self._folder / "log").read_text()
                 assert time.monotonic() < deadline_s
                 time.sleep(0.05)
 
     def stop(self, number: int = signal.SIGINT) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(number)
-            self._process.wait(START_LIMIT_S)
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+            self.process.wait(START_LIMIT_S)
 
     def remove(self) -> None:
         self.stop()

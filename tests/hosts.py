@@ -1,7 +1,4 @@
-"""Several hosts behind nginx, on one PostgreSQL and one bucket: real processes on loopback addresses of their own.
-
-`python -m tests.hosts` measures searches and frames with one, two and three of them.
-"""
+"""Several hosts behind nginx, on one PostgreSQL and one bucket: real processes on loopback addresses of their own."""
 
 import os
 import shutil
@@ -46,15 +43,16 @@ class Hosts:
 @contextmanager
 def hosts(folder: Path, database: PostgreSQL, objects: ObjectServer, count: int = 3) -> Iterator[Hosts]:
     """Start so many hosts: each has a data folder of its own, and they share database, bucket and key."""
+    port = free_port()
     shared = {
         **objects.environment(),
+        "LIGHTBOX_PUBLIC_BASE": f"http://127.0.0.1:{port}",
         "LIGHTBOX_DATABASE_URL": database.empty(f"hosts_{folder.name.lower().replace('-', '_')}"),
         "LIGHTBOX_KEY_FILE": str(folder / "secrets.key"),
         "LIGHTBOX_TRUSTED_PROXIES": '["127.0.0.1"]',
     }
     before = {name: os.environ.get(name) for name in shared}
     os.environ.update(shared)
-    port = free_port()
     with ExitStack() as stack:
         stack.callback(_restore, before)
         servers: list[Server] = []
@@ -62,12 +60,13 @@ def hosts(folder: Path, database: PostgreSQL, objects: ObjectServer, count: int 
             server = start_server(folder / f"host{number}", "--host", address, host=address)
             stack.callback(_stop, server)
             servers.append(server)
-        stack.enter_context(_nginx(folder, port, servers))
+        stack.enter_context(nginx_before(folder, port, servers))
         yield Hosts(servers, f"http://127.0.0.1:{port}", shared)
 
 
 @contextmanager
-def _nginx(folder: Path, port: int, servers: Sequence[Server]) -> Iterator[None]:
+def nginx_before(folder: Path, port: int, servers: Sequence[Server]) -> Iterator[None]:
+    """Share what comes to the port out among these servers."""
     (folder / "nginx.conf").write_text(configuration(folder, port, servers))
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     nginx = subprocess.Popen([program, "-c", f"{folder}/nginx.conf", "-e", f"{folder}/first.log"])

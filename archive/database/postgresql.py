@@ -33,6 +33,7 @@ UNREACHABLE = "The database does not answer."
 SHORTAGES = ("40", "53300", "55P03", "57014")
 """What passes: a lost race, no connection left, a lock or a statement that took too long."""
 LOST = ("08", "57P")
+REFUSALS = ("28", "3D")
 DISK_FULL, DAMAGES, READ_ONLY = "53100", "XX00", "25006"
 DATA = "22"
 """A value that a column cannot hold, such as a text with a NUL."""
@@ -185,6 +186,8 @@ class told_plainly:  # noqa: N801 - used as a statement, like contextlib's own
             raise StorageFullError("The disk of the database is full.") from error
         if error.connection_invalidated or code.startswith(LOST) or isinstance(error, sa.exc.InterfaceError):
             raise StoreUnreachableError(UNREACHABLE) from error
+        if code.startswith(REFUSALS):
+            raise StoreError("The database of database_url is not there, or does not let this server in.") from error
         if code.startswith(SHORTAGES):
             raise BusyError("The database is busy.") from error
         if code.startswith(DAMAGES):

@@ -24,7 +24,8 @@ from archive.errors import BusyError, StorageFullError, StoreError
 READER_THREADS = 4
 LOOP_WAIT_MS = 100
 """The same in the event loop, where everybody waits: readers meet a lock only where somebody takes the whole file."""
-CACHE_KIB = 65_536
+CACHE_KIB = 16_384
+"""Of each connection; what is read often lies in the system's cache, which is mapped (`MMAP_BYTES`)."""
 MMAP_BYTES = 1 << 30
 MOVED = "The archive has moved to another database; the server has to be restarted with database_url."
 SQLITE_FULL, SQLITE_IOERR, SQLITE_BUSY, SQLITE_CORRUPT, SQLITE_READONLY = 13, 10, 5, 11, 8

@@ -16,9 +16,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from conformance.bench import growth
+from conformance.bench.codecs import codec_rate
 from conformance.bench.corpus import MOST_SMALL_STUDIES, SMALL_STUDIES, Corpus
 from conformance.bench.measure import (
+    LIMIT,
     NGINX_FILES,
+    Figure,
     Result,
     before,
     fill,
@@ -79,6 +82,10 @@ def measure(servers: list[Server], limit_on: Sequence[ExitStack], corpus: Corpus
     stores = [workload for workload in store_workloads() if only in workload.name]
     result.rows = measure_stores(servers, before(until_s, stores))
     result.rows += measure_reads(compared, before(until_s, reads))
+    for row in result.rows:
+        syntax, _, what = row.name.partition(" → ")
+        if what.endswith("cold") and (rate := codec_rate(syntax)) is not None:
+            row.figures[LIMIT] = Figure(rate, None)
     measured = {row.name for row in result.rows}
     names = [store.name for store in stores] + [read.name for read in reads]
     result.left_out = list(dict.fromkeys(name for name in names if name not in measured))

@@ -18,8 +18,8 @@ Written by `make bench`; do not edit. Rates are medians of {rounds} interleaved 
 of requests where each is asked once), on loopback, with the client on the same machine. CPU is that of all
 processes of a server, in user space and in the kernel, for each request; for STOW for each instance; p99 is what the
 slowest hundredth of Lightbox's requests took. Every request to Lightbox carries a token, is checked against its scope
-and is written to the audit trail. The limit is nginx sending the same bytes from files, and for STOW the same bytes
-written to files and synced.
+and is written to the audit trail. The limit is nginx sending the same bytes from files, for STOW the same bytes
+written to files and synced, and for frames that are decoded the codec alone on all cores.
 
 - {when}; {machine}
 - {versions}

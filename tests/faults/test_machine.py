@@ -181,3 +181,33 @@ def test_a_store_is_on_the_disk_before_it_is_acknowledged(tmp_path: Path) -> Non
     places = [next((at for at, line in enumerate(lines) if re.search(step, line)), -1) for step in steps]
     assert -1 not in places, dict(zip(steps, places, strict=True))
     assert places == sorted(places), dict(zip(steps, places, strict=True))
+
+
+def test_a_slow_disk_slows_stores_down_and_nobody_who_reads(tmp_path: Path) -> None:
+    slow_s = 1.0
+    with running_server(tmp_path / "data") as server:
+        headers = signed_in(server)
+        assert store(server, headers, instance(1)).status_code == 200
+        file = f"{server.dicomweb}/studies/{STUDY}/series/1.2.3.4/instances/{STUDY}.1"
+        as_stored = headers | {"Accept": "application/dicom"}
+
+        def read() -> float:
+            began_s = time.monotonic()
+            assert requests.get(file, headers=as_stored, timeout=WITHIN_S).content == instance_1
+            assert listed(server, headers)
+            return time.monotonic() - began_s
+
+        instance_1 = requests.get(file, headers=as_stored, timeout=WITHIN_S).content
+        read()  # whoever reads is in the trail from here on
+        syncs = ("-e", "trace=fsync,fdatasync", "-e", f"inject=fsync,fdatasync:delay_enter={int(slow_s * 1e6)}")
+        with traced(server, *syncs), ThreadPoolExecutor(1) as threads:
+            began_s = time.monotonic()
+            stored = threads.submit(store, server, headers, instance(2))
+            took = [read()]
+            while not stored.done():
+                took.append(read())
+            assert stored.result().status_code == 200
+            assert time.monotonic() - began_s > slow_s, "it was acknowledged when it was on the disk"
+        assert len(took) > 3
+        assert sorted(took)[len(took) // 2] < slow_s / 2
+        assert listed(server, headers) == [f"{STUDY}.1", f"{STUDY}.2"]

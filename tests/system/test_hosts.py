@@ -1,6 +1,7 @@
 """Three hosts behind nginx on one PostgreSQL and one bucket: what one of them is told holds on all of them."""
 
 import asyncio
+import json
 import threading
 import time
 
@@ -17,6 +18,7 @@ from archive.errors import StoreUnreachableError
 from archive.identifiers import StudyUID
 from auth.factors import Passwords
 from auth.shares import Mode, NewShare, create_share
+from conformance.cli import main
 
 pytestmark = pytest.mark.sqlite  # they have a database of their own, whatever the other tests run on
 AT_ONCE_S = 2.0
@@ -158,6 +160,17 @@ def test_nothing_acknowledged_is_lost_when_a_host_is_killed_while_four_clients_s
             assert (answer.status_code, answer.content) == (200, file)
     assert "whole" in three.lightbox("audit", "verify")
     assert "0 damaged" in three.lightbox("verify")
+
+
+def test_the_conformance_suite_holds_on_all_hosts_together(three, tmp_path):
+    bearer = token_of(three)
+    results = tmp_path / "results.json"
+    token = bearer["Authorization"].removeprefix("Bearer ")
+    status = main(["--base", three.dicomweb, "--token", token, "--json", str(results)])
+    run = json.loads(results.read_text(encoding="utf-8"))
+    wrong = [f"{each['id']}: {each['detail']}" for each in run["results"] if each["verdict"] in ("fail", "skip")]
+    assert status == 0, wrong
+    assert run["not_stored"] == {}
 
 
 async def test_work_is_done_by_one_host_and_taken_over_when_its_connection_is_lost():
