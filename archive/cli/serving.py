@@ -7,7 +7,6 @@ within a limit, and each tells its client that the connection ends with it.
 """
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -95,8 +94,6 @@ async def _serve(make_app: MakeApp, serving: Serving) -> Ending:
     ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
     _on_signals(ended)
     await runner.setup()
-    gc.collect()
-    gc.freeze()  # what is there by now stays: to look through it again and again stops every request for 0.15 s
     tls = serving.certificate
     watching = asyncio.create_task(tls.watch()) if tls is not None else None
     try:

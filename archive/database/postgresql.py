@@ -21,6 +21,8 @@ from archive.errors import BusyError, LightboxError, StorageFullError, StoreErro
 
 READERS = 8
 CONNECT_S = 10.0
+ANSWER_S = 600.0
+"""No statement of ours takes so long: whoever has not answered by then is gone."""
 IDLE_IN_TRANSACTION_S = 60
 """A host that stands still inside a transaction loses it, and the lock with it, after so long."""
 LOOK_EVERY_S = 2.0
@@ -45,11 +47,12 @@ class PostgreSQLDatabase(Database):
     def __init__(self, url: str, wait_s: float = WAIT_S) -> None:
         self._url, self._wait_s = url, wait_s
         kept = KeptResults()
+        waits = {"pool_timeout": wait_s, "max_overflow": 0}
         one_moment = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        self._reading = _engine(url, wait_s, pool_size=READERS, max_overflow=0, pool_timeout=wait_s)
+        self._reading = _engine(url, wait_s, pool_size=READERS, **waits)
         self._reading = self._reading.execution_options(**one_moment)
         # One writer in each process: what waits for the lock of all hosts waits here, not in a connection each.
-        self._writing = _engine(url, wait_s, pool_size=1, max_overflow=0, pool_timeout=wait_s)
+        self._writing = _engine(url, wait_s, pool_size=1, **waits)
         self._write_lock = asyncio.Lock()
         for engine in (self._reading, self._writing):
 
@@ -143,8 +146,12 @@ def _engine(url: str, wait_s: float, **options: Any) -> AsyncEngine:
         "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S * 1000}",
         "synchronous_commit": "on",  # a commit survives a power cut, whatever the server's own setting says
         "timezone": "UTC",
+        # A host that is cut off is noticed within half a minute, and what it held is free.
+        "tcp_keepalives_idle": "10",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "3",
     }
-    arguments: dict[str, Any] = {"server_settings": settings, "timeout": CONNECT_S}
+    arguments: dict[str, Any] = {"server_settings": settings, "timeout": CONNECT_S, "command_timeout": ANSWER_S}
     made = sa.make_url(url).set(drivername="postgresql+asyncpg")
     mode = made.query.get("sslmode")
     if mode is not None:
