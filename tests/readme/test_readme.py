@@ -29,7 +29,7 @@ def test_the_settings_table_is_the_code_s_own() -> None:
 
 
 def test_every_lightbox_command_in_the_readme_exists_and_has_help_with_an_example() -> None:
-    commands = set(re.findall(rf"\.venv/bin/lightbox (jobs add [a-z]+|(?:{GROUPS}) [a-z]+|[a-z]+)", README))
+    commands = set(re.findall(rf"\.venv/bin/lightbox (jobs add [a-z]+|(?:{GROUPS}) [a-z]+|[a-z]+(?:-[a-z]+)*)", README))
     assert {"serve", "import", "verify", "token create", "share create"} <= commands
     for command in commands:
         words = command.split()
