@@ -24,7 +24,7 @@ from archive.errors import BusyError, StorageFullError, StoreError
 READER_THREADS = 4
 LOOP_WAIT_MS = 100
 """The same in the event loop, where everybody waits: readers meet a lock only where somebody takes the whole file."""
-WRITERS_CACHE_KIB, READERS_CACHE_KIB = 65_536, 16_384
+CACHE_KIB = 16_384
 """Of each connection; what is read often lies in the system's cache, which is mapped (`MMAP_BYTES`)."""
 MMAP_BYTES = 1 << 30
 MOVED = "The archive has moved to another database; the server has to be restarted with database_url."
@@ -169,7 +169,7 @@ def prepare(engine: sa.Engine, *, writing: bool) -> None:
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
-            f"cache_size=-{WRITERS_CACHE_KIB if writing else READERS_CACHE_KIB}",
+            f"cache_size=-{CACHE_KIB}",
             f"mmap_size={MMAP_BYTES}",
             "temp_store=MEMORY",
             "case_sensitive_like=ON",
