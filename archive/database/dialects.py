@@ -19,7 +19,7 @@ _PLAIN: Any = sa.types.NULLTYPE
 """Not Boolean: that SQLite is told as "… = 1", and then it uses no index."""
 
 
-class matches(FunctionElement[bool]):  # noqa: N801 - stands in SQL, where functions are written so
+class Matches(FunctionElement[bool]):
     """The whole text matches a pattern, in which "*" and "?" are wildcards and all else is meant literally."""
 
     inherit_cache = True
@@ -29,7 +29,7 @@ class matches(FunctionElement[bool]):  # noqa: N801 - stands in SQL, where funct
         super().__init__(text, sa.literal(_glob(pattern)), sa.literal(pattern.translate(_LIKE)))
 
 
-class matches_any_case(FunctionElement[bool]):  # noqa: N801
+class MatchesAnyCase(FunctionElement[bool]):
     """The same, upper and lower case letters being the same (of any script, not only of ASCII)."""
 
     inherit_cache = True
@@ -41,42 +41,42 @@ class matches_any_case(FunctionElement[bool]):  # noqa: N801
         super().__init__(text, sa.literal(glob), sa.literal(f"^{regex}$"))
 
 
-class on_sqlite(FunctionElement[bool]):  # noqa: N801
+class OnSQLite(FunctionElement[bool]):
     """A condition that holds anyway and leads SQLite to an index; PostgreSQL finds its own way."""
 
     inherit_cache = True
     type = _PLAIN
 
 
-class number(FunctionElement[float]):  # noqa: N801
+class Number(FunctionElement[float]):
     """The number that a text begins with; 0 where it begins with none."""
 
     inherit_cache = True
     type = sa.Float()
 
 
-class whole_number(FunctionElement[int]):  # noqa: N801
+class WholeNumber(FunctionElement[int]):
     """The same, as a whole number."""
 
     inherit_cache = True
     type = sa.Integer()
 
 
-class julian_day(FunctionElement[float]):  # noqa: N801
+class JulianDay(FunctionElement[float]):
     """The Julian day of a date such as 2026-11-24; NULL where there is no such date."""
 
     inherit_cache = True
     type = sa.Float()
 
 
-class text_of_bytes(FunctionElement[str]):  # noqa: N801
+class TextOfBytes(FunctionElement[str]):
     """Bytes in UTF-8 as text."""
 
     inherit_cache = True
     type = sa.Text()
 
 
-class json_values(FunctionElement[Any]):  # noqa: N801
+class JsonValues(FunctionElement[Any]):
     """The values of an attribute of a DICOM JSON object, one row each, in the column `value`."""
 
     inherit_cache = True
@@ -85,13 +85,13 @@ class json_values(FunctionElement[Any]):  # noqa: N801
         super().__init__(document, sa.literal(f'$."{tag}".Value'), sa.literal(tag))
 
 
-class json_members(FunctionElement[Any]):  # noqa: N801
+class JsonMembers(FunctionElement[Any]):
     """The members of a JSON object, one row each, in the column `value`."""
 
     inherit_cache = True
 
 
-class first_json_value(FunctionElement[str]):  # noqa: N801
+class FirstJsonValue(FunctionElement[str]):
     """The first value of an attribute of DICOM JSON text; NULL where there is none."""
 
     inherit_cache = True
@@ -101,7 +101,7 @@ class first_json_value(FunctionElement[str]):  # noqa: N801
         super().__init__(document, sa.literal(f'$."{tag}".Value[0]'), sa.literal(tag))
 
 
-class listed(FunctionElement[str]):  # noqa: N801
+class Listed(FunctionElement[str]):
     """An aggregate: the values that occur, each once, with commas between them."""
 
     inherit_cache = True
@@ -114,30 +114,30 @@ def total(column: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
 
 
 _SQLITE: dict[type[FunctionElement[Any]], str] = {
-    matches: "({0} GLOB {1})",
-    matches_any_case: "({0} GLOB {1})",
-    on_sqlite: "{0}",
-    number: "CAST({0} AS REAL)",
-    whole_number: "CAST({0} AS INTEGER)",
-    julian_day: "julianday({0})",
-    text_of_bytes: "CAST({0} AS TEXT)",
-    json_values: "json_each({0}, {1})",
-    json_members: "json_each({0})",
-    first_json_value: "json_extract({0}, {1})",
-    listed: "group_concat(DISTINCT {0})",
+    Matches: "({0} GLOB {1})",
+    MatchesAnyCase: "({0} GLOB {1})",
+    OnSQLite: "{0}",
+    Number: "CAST({0} AS REAL)",
+    WholeNumber: "CAST({0} AS INTEGER)",
+    JulianDay: "julianday({0})",
+    TextOfBytes: "CAST({0} AS TEXT)",
+    JsonValues: "json_each({0}, {1})",
+    JsonMembers: "json_each({0})",
+    FirstJsonValue: "json_extract({0}, {1})",
+    Listed: "group_concat(DISTINCT {0})",
 }
 _POSTGRESQL: dict[type[FunctionElement[Any]], str] = {
-    matches: "({0} LIKE {2})",
-    matches_any_case: "({0} ~ {2})",
-    on_sqlite: "true",
-    number: "lightbox_number({0})",
-    whole_number: "trunc(lightbox_number({0}))",
-    julian_day: "lightbox_julian_day({0})",
-    text_of_bytes: "convert_from({0}, 'UTF8')",
-    json_values: "lightbox_json_values({0}, {2})",
-    json_members: "lightbox_json_members({0})",
-    first_json_value: "lightbox_first_json_value({0}, {2})",
-    listed: "string_agg(DISTINCT {0}, ',')",
+    Matches: "({0} LIKE {2})",
+    MatchesAnyCase: "({0} ~ {2})",
+    OnSQLite: "true",
+    Number: "lightbox_number({0})",
+    WholeNumber: "trunc(lightbox_number({0}))",
+    JulianDay: "lightbox_julian_day({0})",
+    TextOfBytes: "convert_from({0}, 'UTF8')",
+    JsonValues: "lightbox_json_values({0}, {2})",
+    JsonMembers: "lightbox_json_members({0})",
+    FirstJsonValue: "lightbox_first_json_value({0}, {2})",
+    Listed: "string_agg(DISTINCT {0}, ',')",
 }
 
 

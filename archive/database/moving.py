@@ -12,21 +12,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from archive.database import (  # noqa: F401 - tables register themselves in the metadata
-    access_tables,
-    completeness_tables,
-    copy_tables,
-    import_tables,
-    index_tables,
-    job_tables,
-    journey_tables,
-)
+from archive.database import access_tables, all_tables, index_tables
 from archive.database.engine import Place, migrate, on_connection
 from archive.database.schema import metadata
 from archive.database.sqlite import MOVED
 from archive.errors import ConflictError, StoreError
 
 AT_ONCE = 500
+assert all_tables.MODULES, "what is to be copied is known"
 VERBS = ("INSERT", "UPDATE", "DELETE")
 Tell = Callable[[str, int], None]
 """Takes a table's name and how many of its rows were copied or compared more."""

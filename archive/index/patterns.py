@@ -53,7 +53,7 @@ def _found_by_trigrams(column: Text, *whole: str) -> Truth:
     if indexed is None or not all(set(lead) - {"*", "?"} for lead in leads):
         return holds
     found = [sa.select(study_text.c.rowid).where(indexed.op("GLOB", is_comparison=True)(lead)) for lead in leads]
-    return sa.and_(dialects.on_sqlite(studies.c.id.in_(sa.union_all(*found) if len(found) > 1 else found[0])), holds)
+    return sa.and_(dialects.OnSQLite(studies.c.id.in_(sa.union_all(*found) if len(found) > 1 else found[0])), holds)
 
 
 def _literal_runs(pattern: str) -> str:
@@ -67,52 +67,52 @@ def _literal_runs(pattern: str) -> str:
 
 
 def _is_like(column: Text, pattern: str) -> Truth:
-    return dialects.matches(column, pattern)
+    return dialects.Matches(column, pattern)
 
 
 def matches_any_case(column: Text, pattern: str) -> Truth:
     """The whole text matches, upper and lower case letters being the same (of any script, not only of ASCII)."""
-    return dialects.matches_any_case(column, tidy(pattern))
+    return dialects.MatchesAnyCase(column, tidy(pattern))
 
 
 def number_equals(column: Text, value: float) -> Truth:
-    return sa.and_(column != "", dialects.number(column) == value)
+    return sa.and_(column != "", dialects.Number(column) == value)
 
 
 def json_text(document: sa.ColumnElement[bytes]) -> Text:
     """A column of JSON bytes as JSON."""
-    return dialects.text_of_bytes(document)
+    return dialects.TextOfBytes(document)
 
 
 def json_values(document: sa.ColumnElement[Any], tag: str, name: str) -> sa.TableValuedAlias:
     """The values of an attribute of a DICOM JSON object, one row each, in the column `value`."""
-    return dialects.json_values(document, tag).table_valued("value", name=name, joins_implicitly=True)
+    return dialects.JsonValues(document, tag).table_valued("value", name=name, joins_implicitly=True)
 
 
 def json_members(value: sa.ColumnElement[Any], name: str) -> sa.TableValuedAlias:
     """The members of a JSON object, one row each, in the column `value`."""
-    return dialects.json_members(value).table_valued("value", name=name, joins_implicitly=True)
+    return dialects.JsonMembers(value).table_valued("value", name=name, joins_implicitly=True)
 
 
 def first_json_value(document: sa.ColumnElement[bytes], tag: str) -> Text:
     """The first value of an attribute of DICOM JSON bytes; NULL where there is none."""
-    return dialects.first_json_value(json_text(document), tag)
+    return dialects.FirstJsonValue(json_text(document), tag)
 
 
 def distinct_values(column: Text) -> sa.ColumnElement[str]:
     """An aggregate: the values that occur, each once, with `LISTED_BY` between them."""
-    return dialects.listed(column)
+    return dialects.Listed(column)
 
 
 def minutes_of(date: Text, time: Text, zone: Text) -> sa.ColumnElement[float]:
     """Minutes in UTC of a date and a time as DICOM writes them, in a zone such as "+0130"; NULL for an odd date."""
     part = sa.func.substr
     clock = time.concat(part("000000", sa.func.length(time) + 1))
-    whole = dialects.whole_number
-    minute = whole(part(clock, 1, 2)) * 60 + whole(part(clock, 3, 2)) + dialects.number(part(clock, 5)) / 60.0
+    whole = dialects.WholeNumber
+    minute = whole(part(clock, 1, 2)) * 60 + whole(part(clock, 3, 2)) + dialects.Number(part(clock, 5)) / 60.0
     dashed = part(date, 1, 4).concat("-").concat(part(date, 5, 2)).concat("-").concat(part(date, 7, 2))
     offset = whole(part(zone, 1, 3)) * 60 + whole(part(zone, 1, 1).concat(part(zone, 4, 2)))
-    return dialects.julian_day(dashed) * 1440.0 + minute - offset
+    return dialects.JulianDay(dashed) * 1440.0 + minute - offset
 
 
 def minutes_of_datetime(value: Text, zone: Text) -> sa.ColumnElement[float]:

@@ -143,7 +143,7 @@ async def _try(claim: Claim, unit: Unit, work: Work, turns: asyncio.Semaphore) -
             return Ended(unit.id, reason=error.message or type(error).__name__)
         except OSError as error:
             return Ended(unit.id, reason=f"It cannot be read or written: {error.strerror}.")
-        except Exception as error:
+        except Exception as error:  # whatever befalls one unit, the others go on, and its job says so
             log.exception("A unit of a job failed by a fault of the program.", extra={"job": claim.job_id})
             return Ended(unit.id, reason=f"A fault of the program ({type(error).__name__}); the log says where.")
 

@@ -2,17 +2,10 @@
 
 from alembic import context
 
-from archive.database import (  # noqa: F401 - tables register themselves in the metadata
-    access_tables,
-    completeness_tables,
-    copy_tables,
-    import_tables,
-    index_tables,
-    job_tables,
-    journey_tables,
-)
+from archive.database import all_tables
 from archive.database.schema import metadata
 
+assert all_tables.MODULES, "what is to be migrated is known"
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
